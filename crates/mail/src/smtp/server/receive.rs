@@ -1,0 +1,183 @@
+//! How a session receives a message: DATA, or BDAT chunk by chunk.
+
+use super::{Ask, MessageNumber, Refusal, Session, Stage, Transaction};
+use crate::limits::CHUNK_OCTETS_UNCOUNTED;
+use crate::reply::Reply;
+use crate::smtp::bdat;
+use crate::smtp::bdat::Chunk;
+use crate::smtp::command::Dialect;
+use crate::smtp::conduct::Group;
+use crate::smtp::data;
+use crate::smtp::incoming::{Failure, Incoming};
+use crate::smtp::replies;
+
+impl Session {
+    /// Why no message may begin now.
+    fn message_refusal(&self) -> Option<Reply> {
+        match &self.transaction {
+            None => Some(replies::mail_first()),
+            // RFC 5321 §3.3 allows 503 or 554; 554 when the client did give recipients.
+            Some(transaction) if transaction.recipients.is_empty() => Some(if self.recipient_refused {
+                replies::no_recipients()
+            } else {
+                replies::rcpt_first()
+            }),
+            Some(_) => None,
+        }
+    }
+
+    fn next_message(&mut self) -> MessageNumber {
+        self.messages = self.messages.saturating_add(1);
+        MessageNumber(self.messages)
+    }
+
+    pub(super) fn data_command(&mut self) {
+        if let Some(refusal) = self.message_refusal() {
+            return self.reject(&refusal);
+        }
+        if self.chunks.is_some() {
+            return self.reject(&replies::chunks_begun());
+        }
+        self.say(&replies::send_message());
+        let decoder = data::Decoder::new(self.settings.size_max, self.settings.text_line_max);
+        self.stage = Stage::Data(Incoming::new(decoder, self.next_message()));
+    }
+
+    pub(super) fn data(&mut self, input: &mut &[u8]) -> Option<Ask> {
+        let Stage::Data(incoming) = &mut self.stage else {
+            return None;
+        };
+        let number = incoming.number();
+        let end = incoming.feed(input)?;
+        self.stage = Stage::Command;
+        // RFC 2920 §3.1: the end of a message may begin a group.
+        self.pipelined(Group::GoesOn, !input.is_empty());
+        match end {
+            Ok(body) => return self.hand_over(number, body),
+            Err(Failure::Fault(fault)) => self.reject(&replies::message_refused(fault, self.settings.size_max)),
+            Err(Failure::GivenUp(reply)) => self.say(&reply),
+        }
+        self.transaction = None;
+        None
+    }
+
+    fn hand_over(&mut self, message: MessageNumber, body: Vec<u8>) -> Option<Ask> {
+        let mut transaction = self.transaction.take()?;
+        transaction.conduct = self.conduct;
+        self.stage = Stage::AskedMessage {
+            utf8: transaction.params.smtputf8,
+        };
+        Some(Ask::Message {
+            transaction,
+            message,
+            body,
+        })
+    }
+
+    /// RFC 3030 §2: whatever is wrong with the command, the octets behind it are no commands; they are read, and then
+    /// it is answered. A refused chunk ends the transaction, so that no message lacks one.
+    pub(super) fn bdat(&mut self, chunk: Chunk) -> Option<Ask> {
+        let refusal = match &self.chunks_refused {
+            Some(reply) => Some(Refusal::Told(reply.clone())),
+            None => self.chunk_refusal().map(|reply| Refusal::Error(Box::new(reply))),
+        };
+        if refusal.is_none() {
+            let mut incoming = self.chunks.take().unwrap_or_else(|| {
+                let decoder = bdat::Decoder::new(self.settings.size_max, self.settings.text_line_max);
+                Box::new(Incoming::new(decoder, self.next_message()))
+            });
+            incoming.begin_chunk(chunk.octets);
+            self.chunks = Some(incoming);
+        }
+        if chunk.octets == 0 {
+            return self.end_chunk(chunk, refusal);
+        }
+        self.stage = Stage::Chunk {
+            chunk,
+            left: chunk.octets,
+            refusal,
+        };
+        None
+    }
+
+    fn chunk_refusal(&self) -> Option<Reply> {
+        let offered = |t: &Transaction| t.hello.dialect == Dialect::Esmtp;
+        match &self.transaction {
+            Some(transaction) if !offered(transaction) => Some(replies::bdat_needs_ehlo()),
+            _ => self.message_refusal(),
+        }
+    }
+
+    pub(super) fn chunk(&mut self, input: &mut &[u8]) -> Option<Ask> {
+        let Stage::Chunk { chunk, left, refusal } = &mut self.stage else {
+            return None;
+        };
+        let wanted = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+        let (octets, rest) = input.split_at_checked(wanted)?;
+        *input = rest;
+        *left = left.saturating_sub(octets.len() as u64);
+        if let (None, Some(incoming)) = (&refusal, &mut self.chunks) {
+            incoming.feed(octets);
+        }
+        if *left > 0 {
+            return None;
+        }
+        let (chunk, refusal) = (*chunk, refusal.take());
+        self.end_chunk(chunk, refusal)
+    }
+
+    fn end_chunk(&mut self, chunk: Chunk, refusal: Option<Refusal>) -> Option<Ask> {
+        self.stage = Stage::Command;
+        let refusal = match (refusal, &mut self.chunks) {
+            (None, Some(incoming)) => {
+                let number = incoming.number();
+                let end = if chunk.is_last {
+                    incoming.finish().map(Some)
+                } else {
+                    incoming.end_chunk().map(|()| None)
+                };
+                match end {
+                    Ok(None) => {
+                        self.chunk_taken(chunk);
+                        return None;
+                    }
+                    Ok(Some(body)) => {
+                        self.chunks = None;
+                        return self.hand_over(number, body);
+                    }
+                    Err(Failure::Fault(fault)) => {
+                        Refusal::Error(Box::new(replies::message_refused(fault, self.settings.size_max)))
+                    }
+                    Err(Failure::GivenUp(reply)) => Refusal::Told(reply),
+                }
+            }
+            (Some(refusal), _) => refusal,
+            (None, None) => return None,
+        };
+        self.refuse_chunk(chunk, refusal);
+        None
+    }
+
+    /// Chunks of some size are not counted as commands: the size of the message bounds them, and there may be many.
+    fn chunk_taken(&mut self, chunk: Chunk) {
+        self.say(&replies::chunk_taken(chunk.octets));
+        if chunk.octets >= CHUNK_OCTETS_UNCOUNTED {
+            self.commands = self.commands.saturating_sub(1);
+        }
+    }
+
+    fn refuse_chunk(&mut self, chunk: Chunk, refusal: Refusal) {
+        let reply = match refusal {
+            Refusal::Error(reply) => {
+                self.reject(&reply);
+                reply
+            }
+            Refusal::Told(reply) => {
+                self.say(&reply);
+                reply
+            }
+        };
+        self.reset();
+        self.chunks_refused = (!chunk.is_last && !self.is_closing()).then_some(reply);
+    }
+}
