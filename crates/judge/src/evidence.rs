@@ -1,0 +1,285 @@
+//! What is known: [`MessageFacts`] of the message, shared by all its recipients, and [`RecipientFacts`] of each
+//! recipient's mailbox. Both are small, hold no message text beyond a few bounded lines, and are stored with the
+//! verdict, so that it can be explained and replayed.
+
+use crate::lists::{BlacklistHit, WhitelistHit};
+use mail::smtp::conduct::Conduct;
+use mail::{Address, Line, MailboxId, Message, ReversePath};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// Longest header value that is kept as evidence, in characters.
+const VALUE_CHARS_MAX: usize = 500;
+
+/// What is known of one message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageFacts {
+    /// Seconds since 1970, when the last octet arrived.
+    pub received_s: i64,
+    /// Who connected.
+    pub client: IpAddr,
+    /// The name claimed in HELO or EHLO, as written.
+    pub helo: Line,
+    /// What MAIL FROM carried.
+    pub reverse_path: ReversePath,
+    /// How the connection was encrypted; `None` if it was not.
+    #[serde(default)]
+    pub tls: Option<TlsFacts>,
+    /// As whom the client had logged in, if a trusted proxy said so.
+    #[serde(default)]
+    pub login: Option<Line>,
+    /// How the client kept to the order of speech.
+    #[serde(default)]
+    pub conduct: Conduct,
+    /// What the header and body say.
+    pub content: ContentFacts,
+}
+
+/// What is known of an encrypted connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsFacts {
+    /// As in Received fields: `TLS1.3`.
+    pub version: Line,
+    /// The cipher suite's registered name.
+    pub cipher: Line,
+    /// The name that the client asked for (RFC 6066 §3).
+    pub sni: Option<Line>,
+}
+
+/// What the header and body of a message say, as far as the plain checks need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentFacts {
+    /// Octets of the message as received.
+    pub size_octets: u64,
+    /// First Message-ID field.
+    pub message_id: Option<Line>,
+    /// First Subject field.
+    pub subject: Option<Line>,
+    /// The subject is that of a list manager who asks for moderation. Of the whole field, of which `subject` may hold a
+    /// part only.
+    #[serde(default)]
+    pub asks_moderation: bool,
+    /// First Date field is there and not empty.
+    pub has_date: bool,
+    /// First From field.
+    pub author: AuthorField,
+    /// First X-Mailer field.
+    pub mailer: Option<Line>,
+    /// The mailer is one that only junk was seen from. Of the whole field.
+    #[serde(default)]
+    pub is_junk_mailer: bool,
+    /// A DKIM-Signature or DomainKey-Signature field is there; not that it verifies.
+    pub has_signature: bool,
+    /// The body has nothing but white space.
+    pub body_is_blank: bool,
+}
+
+/// What the plain checks need of the first From field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthorField {
+    /// No such field, or an empty one.
+    Missing,
+    /// A term begins with a character that no address begins with.
+    BogusInitial(Line),
+    /// A term has `@@`.
+    TwoAts(Line),
+    /// Nothing to say against it; its text.
+    Plain(Line),
+}
+
+/// What is known of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipientFacts {
+    /// The address as given in RCPT TO; a bare `postmaster` has the default domain added.
+    pub address: Address,
+    /// The mailbox it belongs to.
+    pub mailbox: MailboxId,
+    /// What `users/` says.
+    pub user: UserStanding,
+    /// First blacklist entry that fits.
+    pub blacklisted: Option<BlacklistHit>,
+    /// First whitelist entry that fits.
+    pub whitelisted: Option<WhitelistHit>,
+}
+
+/// What `users/valid` and `users/invalid` of a domain say of a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UserStanding {
+    /// Listed as valid, and the client may write to it.
+    Valid,
+    /// Not listed, but the domain accepts anyone.
+    Anyone,
+    /// Listed as invalid.
+    Invalid,
+    /// Listed nowhere.
+    Unknown,
+    /// Valid, but not for this client's address.
+    NotFromClient,
+}
+
+impl UserStanding {
+    /// Whether mail is accepted for the recipient.
+    pub fn is_accepted(self) -> bool {
+        matches!(self, UserStanding::Valid | UserStanding::Anyone)
+    }
+}
+
+impl ContentFacts {
+    /// Reads the facts off a message of `size_octets`.
+    pub fn gather(message: &Message<'_>, size_octets: u64) -> ContentFacts {
+        let line = |name: &str| {
+            message
+                .first(name)
+                .map(|field| Line::clean(&field.value(), VALUE_CHARS_MAX))
+                .filter(|l| !l.as_str().is_empty())
+        };
+        // The whole field is looked at, however long.
+        let folded = |name: &str| {
+            let value = message.first(name).map(|field| field.value()).unwrap_or_default();
+            Line::clean(&value, value.len()).as_str().to_lowercase()
+        };
+        ContentFacts {
+            size_octets,
+            message_id: line("Message-ID"),
+            subject: line("Subject"),
+            asks_moderation: asks_moderation(&folded("Subject")),
+            has_date: message.first("Date").is_some_and(|field| !field.value().is_empty()),
+            author: author(message),
+            mailer: line("X-Mailer"),
+            is_junk_mailer: is_junk_mailer(&folded("X-Mailer")),
+            has_signature: message
+                .fields()
+                .iter()
+                .any(|f| f.is("DKIM-Signature") || f.is("DomainKey-Signature")),
+            body_is_blank: message.body().iter().all(u8::is_ascii_whitespace),
+        }
+    }
+}
+
+/// The whole field is looked at, however long; only what is found is kept.
+fn author(message: &Message<'_>) -> AuthorField {
+    let value = message.first("From").map(|field| field.value()).unwrap_or_default();
+    if value.is_empty() {
+        return AuthorField::Missing;
+    }
+    for term in value.split(|&b| b == b',') {
+        let mut term = term.trim_ascii();
+        if let Some(inside) = term.strip_suffix(b">")
+            && let Some(open) = inside.iter().rposition(|&b| b == b'<')
+        {
+            term = inside.get(open + 1..).unwrap_or_default();
+        }
+        let kept = || Line::reason(&term.to_ascii_lowercase());
+        if matches!(term.first(), Some(b'-' | b'|' | b'_' | b'!')) {
+            return AuthorField::BogusInitial(kept());
+        }
+        if term.windows(2).any(|pair| pair == b"@@") {
+            return AuthorField::TwoAts(kept());
+        }
+    }
+    AuthorField::Plain(Line::clean(&value, VALUE_CHARS_MAX))
+}
+
+/// Whether a lower-cased subject is that of a list manager that asks somebody to moderate a post, or reminds of it.
+fn asks_moderation(subject: &str) -> bool {
+    let held_post = subject.match_indices(" post from ").any(|(at, found)| {
+        let rest = subject.get(at + found.len()..).unwrap_or("");
+        rest.split_once(' ')
+            .is_some_and(|(who, rest)| !who.is_empty() && rest.starts_with("requires approval"))
+    });
+    held_post || subject.contains("moderator request(s) waiting") && subject.contains("logcheck")
+}
+
+/// Whether a lower-cased mailer is one that only junk was seen from.
+fn is_junk_mailer(mailer: &str) -> bool {
+    mailer.contains("the bat") || mailer == "globomail"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gather(text: &str) -> ContentFacts {
+        ContentFacts::gather(&Message::parse(text.as_bytes()), text.len() as u64)
+    }
+
+    #[test]
+    fn a_blank_body_has_white_space_only() {
+        assert!(gather("A: b\r\n\r\n").body_is_blank);
+        assert!(gather("A: b\r\n\r\n \r\n\t\r\n").body_is_blank);
+        assert!(gather("A: b\r\n").body_is_blank);
+        assert!(!gather("A: b\r\n\r\nx\r\n").body_is_blank);
+    }
+
+    #[test]
+    fn every_term_of_from_is_looked_at() {
+        let author = |v: &str| gather(&format!("From: {v}\r\n\r\n")).author;
+        assert_eq!(author(""), AuthorField::Missing);
+        assert_eq!(
+            author("a@b.example, -C@d.example"),
+            AuthorField::BogusInitial(Line::literal("-c@d.example"))
+        );
+        assert_eq!(
+            author("Bob <a@@b.example>"),
+            AuthorField::TwoAts(Line::literal("a@@b.example"))
+        );
+        assert!(matches!(author("Bob <bob@b.example>"), AuthorField::Plain(_)));
+        let hidden = "a@b.example, ".repeat(10_000) + "|x";
+        assert_eq!(author(&hidden), AuthorField::BogusInitial(Line::literal("|x")));
+    }
+
+    #[test]
+    fn moderation_requests_are_known_by_their_subject() {
+        let asks = |subject: &str| gather(&format!("Subject: {subject}\r\n\r\n")).asks_moderation;
+        for subject in [
+            "Dev-list post from bob@b.example requires approval",
+            "5 logcheck moderator request(s) waiting",
+            "X POST FROM y REQUIRES APPROVAL now",
+            "Dev-list post\r\n\tfrom bob@b.example requires approval",
+        ] {
+            assert!(asks(subject), "{subject}");
+        }
+        for subject in [
+            "post from bob requires approval",
+            "a post from bob smith requires approval",
+            "5 moderator request(s) waiting",
+            "hello",
+            "",
+        ] {
+            assert!(!asks(subject), "{subject}");
+        }
+    }
+
+    #[test]
+    fn mailers_are_compared_in_any_case() {
+        let is_junk = |mailer: &str| gather(&format!("X-Mailer: {mailer}\r\n\r\n")).is_junk_mailer;
+        assert!(is_junk("The Bat! 1.0") && is_junk("GloboMail"));
+        assert!(!is_junk("GloboMail 2") && !is_junk(""));
+    }
+
+    #[test]
+    fn what_stands_behind_a_long_beginning_counts() {
+        // Only what is kept of a field was looked at, so 500 characters in front hid the rest.
+        let long = "é ".repeat(5000);
+        let facts = gather(&format!(
+            "Subject: {long} post from x requires approval\r\nX-Mailer: {long} The Bat!\r\n\r\n"
+        ));
+        assert!(facts.asks_moderation && facts.is_junk_mailer);
+        assert!(
+            facts
+                .subject
+                .is_some_and(|kept| kept.as_str().chars().count() <= VALUE_CHARS_MAX)
+        );
+        assert!(
+            facts
+                .mailer
+                .is_some_and(|kept| kept.as_str().chars().count() <= VALUE_CHARS_MAX)
+        );
+    }
+
+    #[test]
+    fn an_absent_or_empty_field_is_none() {
+        let facts = gather("Subject:\r\nDate: \r\n\r\n");
+        assert_eq!((facts.subject, facts.has_date, facts.mailer), (None, false, None));
+    }
+}

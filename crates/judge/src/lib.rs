@@ -1,0 +1,23 @@
+//! The judgement: facts in, verdict out.
+//!
+//! Everything here is pure: no disk, no clock, no chance, and no network. The same facts under the same policy give
+//! the same verdict, so a stored verdict can be replayed.
+//!
+//! - [`evidence`]: what is known of a message and of each recipient's mailbox.
+//! - [`policy`]: what one domain's operator switched on, and what shall follow.
+//! - [`checks`]: the plain checks, each a function of what it needs.
+//! - [`lists`]: blacklists and whitelists.
+//! - [`verdict`]: [`verdict::decide`] makes the verdict, in the one order that every door shares.
+//! - [`reason`]: why, in plain sentences.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod checks;
+pub mod evidence;
+pub mod lists;
+pub mod policy;
+pub mod reason;
+pub mod verdict;
