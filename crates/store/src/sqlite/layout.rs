@@ -1,0 +1,203 @@
+//! Tables, versions, and how a file is opened.
+
+use crate::error::OpenError;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Marks the file as ours: `MWrd`.
+const APPLICATION_ID: i32 = 0x4d57_7264;
+/// Layout n is what the first n steps make; `user_version` tells how many were taken. A step that was ever released
+/// is never changed: a new one is added.
+const STEPS: &[&str] = &[LAYOUT_1];
+/// The layout that this version reads and writes.
+const LAYOUT: u32 = STEPS.len() as u32;
+/// How long a statement waits for a lock that another process holds: a reader that recovers the log after a crash.
+const BUSY_MAX: Duration = Duration::from_secs(5);
+/// Pages (of 4 KiB) in the log after which a commit moves them to the database: few enough to open fast after a
+/// crash, many enough to move a page once for many changes of it.
+const CHECKPOINT_PAGES: u32 = 2000;
+/// The log is cut to this after it grew, in octets; say because a reader kept it from being moved.
+const LOG_OCTETS_KEPT: u32 = 16 << 20;
+/// The smallest page of a database, in octets.
+const DATABASE_OCTETS_MIN: u64 = 512;
+/// Distinct statements of one connection; more than there are.
+const STATEMENTS: usize = 32;
+
+/// `messages` are never changed after they were written; their ids are clustered by time. `policies.used_day` is
+/// the day (since 2026) of the youngest id that needs the policy, so that nobody has to look for references.
+/// A second layout that keeps `facts` readable is easier than one that changes it: columns hold what is searched.
+const LAYOUT_1: &str = "
+    PRAGMA application_id = 0x4d577264;
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY,
+        received_s INTEGER NOT NULL,
+        code_version TEXT NOT NULL,
+        facts TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE recipients (
+        id INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
+        n INTEGER NOT NULL,
+        policy BLOB NOT NULL,
+        facts TEXT NOT NULL,
+        verdict TEXT NOT NULL,
+        PRIMARY KEY (id, n)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE endings (
+        id INTEGER PRIMARY KEY REFERENCES messages ON DELETE CASCADE,
+        took_ms INTEGER NOT NULL,
+        reply TEXT NOT NULL,
+        outcomes TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE policies (
+        digest BLOB PRIMARY KEY,
+        used_day INTEGER NOT NULL,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE ledger (
+        key BLOB PRIMARY KEY,
+        expires_s INTEGER NOT NULL,
+        recipients TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Opens a store for writing; creates file and directory where there are none.
+pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+    create(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = connect(path, flags)?;
+    // Before anything is changed: the file may be somebody else's.
+    let found = layout(&db)?;
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(OpenError::Database(format!(
+            "no write-ahead log on this file system: {mode}"
+        )));
+    }
+    db.execute_batch(&format!(
+        "PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA journal_size_limit = {LOG_OCTETS_KEPT};"
+    ))?;
+    migrate(&mut db, found)?;
+    // What a crash left in the log is moved and synced first. After a sync that failed nobody knows how much of the
+    // log is on disk, so nothing new shall stand behind it.
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    Ok(db)
+}
+
+/// Opens a store for reading.
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
+    if !path.try_exists()? {
+        return Err(OpenError::Missing);
+    }
+    let db = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    match layout(&db)? {
+        0 => Err(OpenError::Missing),
+        LAYOUT => Ok(db),
+        found => Err(OpenError::OlderLayout { found, known: LAYOUT }),
+    }
+}
+
+/// Locks a store for the one process that writes. The lock ends with the file that is given, also on a crash.
+/// It is a file of its own, because closing any handle of the database would drop SQLite's locks.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+    create_parent(path)?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(PathBuf::from(name))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
+        Err(TryLockError::Error(why)) => Err(OpenError::Io(why)),
+    }
+}
+
+fn create_parent(path: &Path) -> Result<(), OpenError> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes an empty file, which SQLite takes for an empty database. Its name is synced, since SQLite does not.
+fn create(path: &Path) -> Result<(), OpenError> {
+    match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
+        Ok(_) => {
+            let parent = path
+                .parent()
+                .filter(|p| !p.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
+            File::open(parent)?.sync_all()?;
+            Ok(())
+        }
+        Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(why) => Err(OpenError::Io(why)),
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
+    // SQLite would take so small a file for an empty database, and write over it.
+    if matches!(path.metadata()?.len(), 1..DATABASE_OCTETS_MIN) {
+        return Err(OpenError::NotADatabase);
+    }
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(BUSY_MAX)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(db)
+}
+
+/// Octets of the pages that are in use, as the connection sees them now; the log is not counted.
+pub(super) fn used_octets(db: &Connection) -> Result<u64, rusqlite::Error> {
+    let number = |pragma: &str| db.prepare_cached(pragma)?.query_row([], |row| row.get::<_, u32>(0));
+    let pages = number("PRAGMA page_count")?.saturating_sub(number("PRAGMA freelist_count")?);
+    Ok(u64::from(pages) * u64::from(number("PRAGMA page_size")?))
+}
+
+/// The layout of a file; 0 for an empty one.
+fn layout(db: &Connection) -> Result<u32, OpenError> {
+    let number = |pragma: &str| db.query_row(pragma, [], |row| row.get::<_, i32>(0));
+    let version = number("PRAGMA user_version")?;
+    let application = number("PRAGMA application_id")?;
+    if application == 0 && version == 0 && number("SELECT count(*) FROM sqlite_schema")? == 0 {
+        return Ok(0);
+    }
+    let found = u32::try_from(version).unwrap_or(0);
+    if application != APPLICATION_ID || found == 0 {
+        return Err(OpenError::Foreign);
+    }
+    if found > LAYOUT {
+        return Err(OpenError::NewerLayout { found, known: LAYOUT });
+    }
+    Ok(found)
+}
+
+/// Takes the steps that the file lacks, each of them whole or not at all.
+fn migrate(db: &mut Connection, found: u32) -> Result<(), OpenError> {
+    for (version, step) in (1..).zip(STEPS).skip(found as usize) {
+        let step_taken = db.transaction()?;
+        step_taken.execute_batch(step)?;
+        step_taken.execute_batch(&format!("PRAGMA user_version = {version}"))?;
+        step_taken.commit()?;
+    }
+    Ok(())
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(why: rusqlite::Error) -> OpenError {
+        match why.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => OpenError::NotADatabase,
+            _ => OpenError::Database(why.to_string()),
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Writing: one thread owns the only connection that writes, and a queue stands before it.
+//!
+//! While one group is synced the next one gathers, so a busy store syncs once for many writes and an idle one at
+//! once. Each job holds a place in its queue until it is done; so the queues are bounded, and lazy work that piles
+//! up behind a full disk takes no place from synced work.
+
+use super::group::Database;
+use super::{closed, layout};
+use crate::error::{OpenError, StoreError};
+use crate::id::MailwardId;
+use crate::ledger::{Ledger, LedgerKey};
+use crate::rows::{EndingRow, RecordRows};
+use std::fs::File;
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+/// Synced jobs that wait for their turn; whoever comes later waits before the queue.
+const SYNCED_MAX: usize = 1024;
+/// Lazy jobs that are not yet written.
+const LAZY_MAX: usize = 4096;
+/// Jobs in one transaction, so that the first of them does not wait for ever.
+const GROUP_MAX: usize = 256;
+/// How long lazy work waits for synced work to be written with.
+const LAZY_WAIT: Duration = Duration::from_millis(100);
+/// How long lazy work waits after a write failed.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// The handle that callers have.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    jobs: mpsc::Sender<Job>,
+    synced: Arc<Semaphore>,
+    lazy: Arc<Semaphore>,
+    trouble: watch::Receiver<Trouble>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Why the last group could not be written, if it could not.
+pub(super) type Trouble = Option<String>;
+
+/// Where the result of a synced job goes.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// One thing to write.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) work: Work,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug)]
+pub(super) enum Work {
+    Begin(RecordRows, Answer<()>),
+    /// Lazy.
+    Finish(MailwardId, EndingRow),
+    /// Makes the disk's entries equal those in memory.
+    LedgerSync(Vec<LedgerKey>, Answer<()>),
+    /// The same, lazy.
+    LedgerDrop(LedgerKey),
+    /// One step: some messages below the id. Gives their number.
+    Expire(MailwardId, Answer<u64>),
+    /// One step: some of the oldest messages, if the database uses more than so many octets. Gives their number.
+    ExpireToSize(u64, Answer<u64>),
+    Close(Option<Answer<()>>),
+}
+
+impl Work {
+    pub(super) fn is_lazy(&self) -> bool {
+        matches!(self, Work::Finish(..) | Work::LedgerDrop(_))
+    }
+}
+
+impl Writer {
+    pub(crate) fn open(path: &Path, ledger: Arc<Ledger>) -> Result<Writer, OpenError> {
+        let lock = layout::lock(path)?;
+        let database = Database::open(path, ledger)?;
+        let (jobs, queue) = mpsc::channel();
+        let (tell, trouble) = watch::channel(None);
+        let work = move || {
+            let mut thread = WriterThread {
+                database,
+                tell,
+                _lock: lock,
+            };
+            thread.run(queue);
+        };
+        let thread = thread::Builder::new().name("store-write".to_owned()).spawn(work)?;
+        Ok(Writer {
+            jobs,
+            synced: Arc::new(Semaphore::new(SYNCED_MAX)),
+            lazy: Arc::new(Semaphore::new(LAZY_MAX)),
+            trouble,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    pub(crate) async fn begin(&self, rows: RecordRows) -> Result<(), StoreError> {
+        self.synced(|answer| Work::Begin(rows, answer)).await
+    }
+
+    pub(crate) async fn finish(&self, id: MailwardId, row: EndingRow) -> Result<(), StoreError> {
+        self.lazy(Work::Finish(id, row)).await
+    }
+
+    pub(crate) async fn ledger_sync(&self, keys: Vec<LedgerKey>) -> Result<(), StoreError> {
+        self.synced(|answer| Work::LedgerSync(keys, answer)).await
+    }
+
+    pub(crate) async fn ledger_drop(&self, key: LedgerKey) -> Result<(), StoreError> {
+        self.lazy(Work::LedgerDrop(key)).await
+    }
+
+    pub(crate) async fn expire(&self, below: MailwardId) -> Result<u64, StoreError> {
+        self.in_steps(|answer| Work::Expire(below, answer)).await
+    }
+
+    pub(crate) async fn expire_to_size(&self, octets_max: u64) -> Result<u64, StoreError> {
+        self.in_steps(|answer| Work::ExpireToSize(octets_max, answer)).await
+    }
+
+    /// Until a step removes nothing.
+    async fn in_steps(&self, step: impl Fn(Answer<u64>) -> Work) -> Result<u64, StoreError> {
+        let mut total = 0;
+        loop {
+            match self.synced(&step).await? {
+                0 => return Ok(total),
+                some => total += some,
+            }
+        }
+    }
+
+    /// Synced and lazy jobs that hold a place.
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        let taken = |max: usize, places: &Semaphore| max.saturating_sub(places.available_permits());
+        (taken(SYNCED_MAX, &self.synced), taken(LAZY_MAX, &self.lazy))
+    }
+
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        let closed = self.synced(|answer| Work::Close(Some(answer))).await;
+        self.join();
+        closed
+    }
+
+    async fn synced<T>(&self, work: impl FnOnce(Answer<T>) -> Work) -> Result<T, StoreError> {
+        let place = Arc::clone(&self.synced).acquire_owned().await.map_err(|_| closed())?;
+        let (answer, wait) = oneshot::channel();
+        self.send(work(answer), Some(place))?;
+        // Without an answer the thread is gone.
+        wait.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    async fn lazy(&self, work: Work) -> Result<(), StoreError> {
+        let place = match Arc::clone(&self.lazy).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => self.lazy_place().await?,
+        };
+        self.send(work, Some(place))
+    }
+
+    /// Waits for a place, but not for a disk that is full.
+    async fn lazy_place(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let mut trouble = self.trouble.clone();
+        tokio::select! {
+            biased;
+            place = Arc::clone(&self.lazy).acquire_owned() => place.map_err(|_| closed()),
+            why = trouble.wait_for(Option::is_some) => match why {
+                Ok(why) => Err(StoreError::Unavailable(why.clone().unwrap_or_default())),
+                Err(_) => Err(closed()),
+            },
+        }
+    }
+
+    fn send(&self, work: Work, place: Option<OwnedSemaphorePermit>) -> Result<(), StoreError> {
+        self.jobs.send(Job { work, _place: place }).map_err(|_| closed())
+    }
+
+    fn join(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic of that thread was answered to all who waited.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Writes what is queued, and waits for it.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Already closed: nothing to do.
+        let _ = self.send(Work::Close(None), None);
+        self.join();
+    }
+}
+
+struct WriterThread {
+    database: Database,
+    tell: watch::Sender<Trouble>,
+    /// Held as long as the database is open.
+    _lock: File,
+}
+
+impl WriterThread {
+    /// Runs until it is closed.
+    fn run(&mut self, queue: mpsc::Receiver<Job>) {
+        let mut group: Vec<Job> = Vec::new();
+        // Goes before the group does, also in a panic: whoever gets a place that is freed then finds the queue closed.
+        let queue = queue;
+        let mut lazy_until = None;
+        loop {
+            let closing = self.gather(&queue, &mut group, lazy_until);
+            let now = Instant::now();
+            let due = closing.is_some() || lazy_until.is_some_and(|until| until <= now);
+            if due || group.iter().any(|job| !job.work.is_lazy()) {
+                // In trouble, lazy work is tried again in its own time, not with each message that is answered 451.
+                let held = match &*self.tell.borrow() {
+                    Some(_) if !due => group.extract_if(.., |job| job.work.is_lazy()).collect(),
+                    _ => Vec::new(),
+                };
+                if held.is_empty() {
+                    lazy_until = None;
+                }
+                self.write(&mut group);
+                group.splice(0..0, held);
+            }
+            if let Some(answer) = closing {
+                return self.close(&group, answer);
+            }
+            if !group.is_empty() && lazy_until.is_none() {
+                let wait = if self.tell.borrow().is_some() {
+                    RETRY_WAIT
+                } else {
+                    LAZY_WAIT
+                };
+                lazy_until = Some(now + wait);
+            }
+        }
+    }
+
+    /// Waits for one job, or until lazy work is due, and takes what else is there. `Some` means to close.
+    fn gather(
+        &self,
+        queue: &mpsc::Receiver<Job>,
+        group: &mut Vec<Job>,
+        lazy_until: Option<Instant>,
+    ) -> Option<Option<Answer<()>>> {
+        let first = match lazy_until {
+            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(until) => queue.recv_timeout(until.saturating_duration_since(Instant::now())),
+        };
+        let first = match first {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => return None,
+            Err(RecvTimeoutError::Disconnected) => return Some(None),
+        };
+        for job in std::iter::once(first).chain(queue.try_iter().take(GROUP_MAX - 1)) {
+            match job.work {
+                Work::Close(answer) => return Some(answer),
+                _ => group.push(job),
+            }
+        }
+        None
+    }
+
+    /// Writes a group. What is lazy and cannot be written stays in it, in its order.
+    fn write(&mut self, group: &mut Vec<Job>) {
+        let trouble = self.database.write(group);
+        self.tell.send_if_modified(|before| {
+            let changed = *before != trouble;
+            *before = trouble;
+            changed
+        });
+    }
+
+    fn close(&mut self, left: &[Job], answer: Option<Answer<()>>) {
+        let result = match (&*self.tell.borrow(), left) {
+            (Some(why), [_, ..]) => Err(StoreError::Unavailable(why.clone())),
+            _ => self.database.checkpoint(),
+        };
+        if let Some(answer) = answer {
+            // Nobody waits any more: not an error.
+            let _ = answer.send(result);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> EndingRow {
+        EndingRow {
+            took_ms: 1,
+            reply: "{}".to_owned(),
+            outcomes: "[]".to_owned(),
+        }
+    }
+
+    /// A writer whose thread takes `jobs` jobs and then panics.
+    fn doomed(jobs_taken: usize) -> Writer {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let (tell, trouble) = watch::channel(None);
+        let thread = thread::spawn(move || {
+            let _tell = tell;
+            let _taken: Vec<Job> = queue.iter().take(jobs_taken).collect();
+            drop(queue);
+            std::panic::resume_unwind(Box::new("doomed"));
+        });
+        Writer {
+            jobs,
+            synced: Arc::new(Semaphore::new(SYNCED_MAX)),
+            lazy: Arc::new(Semaphore::new(1)),
+            trouble,
+            thread: Mutex::new(Some(thread)),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dead_thread_is_unavailable_to_all_and_hangs_nobody() {
+        let id = MailwardId::new(0, 0);
+        let writer = doomed(1);
+        assert_eq!(writer.expire(id).await, Err(closed()));
+        assert_eq!(writer.expire(id).await, Err(closed()));
+        assert_eq!(writer.close().await, Err(closed()));
+
+        // One waits for a place that the thread took with it.
+        let writer = doomed(2);
+        writer.finish(id, row()).await.unwrap();
+        let (second, third) = tokio::join!(writer.finish(id, row()), writer.expire(id));
+        assert_eq!((second, third), (Err(closed()), Err(closed())));
+    }
+}

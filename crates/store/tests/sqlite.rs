@@ -1,0 +1,345 @@
+//! What the embedded back-end promises of its file: who may open it, what a crash leaves, what a full disk does.
+
+mod common;
+
+use common::{NOW_S, ending, id, key, record};
+use rusqlite::Connection;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use std::collections::HashSet;
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use store::{MailwardId, OpenError, Outcome, Store, StoreError};
+use tempfile::TempDir;
+
+/// Tells a child that it is one, and where its store is.
+const CHILD: &str = "MAILWARD_STORE_TEST_CHILD";
+
+fn db(dir: &TempDir) -> PathBuf {
+    dir.path().join("mailward.db")
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    path.with_extension("db-wal")
+}
+
+/// A command that runs one test of this binary on a store.
+fn child(test: &str, path: &Path) -> Command {
+    // A file size limit shall give an error, not a signal.
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture"]).env(CHILD, path);
+    command
+}
+
+#[tokio::test]
+async fn the_file_is_for_its_owner_only() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("a/b/mailward.db");
+    let store = Store::open(&path).unwrap();
+    store.begin(record(id(1), NOW_S, 1)).await.unwrap();
+    for (path, mode) in [
+        (&path, 0o600),
+        (&log_of(&path), 0o600),
+        (&dir.path().join("a/b"), 0o700),
+    ] {
+        assert_eq!(
+            fs::metadata(path).unwrap().permissions().mode() & 0o777,
+            mode,
+            "{path:?}"
+        );
+    }
+    drop(store);
+    assert!(!log_of(&path).exists());
+    // Without a writer a reader does as well.
+    assert!(
+        Store::open_read_only(&path)
+            .unwrap()
+            .find(id(1))
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[test]
+fn a_second_writer_is_refused_until_the_first_is_gone() {
+    let dir = TempDir::new().unwrap();
+    let first = Store::open(&db(&dir)).unwrap();
+    assert!(matches!(Store::open(&db(&dir)), Err(OpenError::InUse)));
+    drop(first);
+    Store::open(&db(&dir)).unwrap();
+}
+
+#[test]
+fn a_newer_layout_is_refused_with_what_to_do_and_left_as_it_is() {
+    let dir = TempDir::new().unwrap();
+    drop(Store::open(&db(&dir)).unwrap());
+    Connection::open(db(&dir))
+        .unwrap()
+        .execute_batch("PRAGMA user_version = 99")
+        .unwrap();
+    let before = fs::read(db(&dir)).unwrap();
+    let why = Store::open(&db(&dir)).unwrap_err();
+    assert_eq!(
+        why.to_string(),
+        "the store has layout 99, this version knows layouts up to 1"
+    );
+    assert!(why.hint().unwrap().starts_with("run the version that wrote it"));
+    assert!(matches!(
+        Store::open_read_only(&db(&dir)),
+        Err(OpenError::NewerLayout { .. })
+    ));
+    assert_eq!(fs::read(db(&dir)).unwrap(), before);
+}
+
+#[test]
+fn what_is_no_store_is_refused_and_left_as_it_is() {
+    let dir = TempDir::new().unwrap();
+    assert!(matches!(Store::open_read_only(&db(&dir)), Err(OpenError::Missing)));
+    assert!(!db(&dir).exists());
+    for text in ["x".to_owned(), "not a database\n".repeat(1000)] {
+        fs::write(db(&dir), &text).unwrap();
+        assert!(matches!(Store::open(&db(&dir)), Err(OpenError::NotADatabase)));
+        assert!(matches!(Store::open_read_only(&db(&dir)), Err(OpenError::NotADatabase)));
+        assert_eq!(fs::read_to_string(db(&dir)).unwrap(), text);
+    }
+    fs::remove_file(db(&dir)).unwrap();
+    Connection::open(db(&dir))
+        .unwrap()
+        .execute_batch("CREATE TABLE notes (text)")
+        .unwrap();
+    assert!(matches!(Store::open(&db(&dir)), Err(OpenError::Foreign)));
+    assert!(matches!(
+        Store::open(dir.path()),
+        Err(OpenError::Database(_) | OpenError::Io(_))
+    ));
+}
+
+#[tokio::test]
+async fn facts_of_another_version_are_an_error_that_says_so() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(&db(&dir)).unwrap();
+    for n in 1..=5 {
+        store.begin(record(id(n), NOW_S, 1)).await.unwrap();
+        store.finish(id(n), ending(1)).await.unwrap();
+    }
+    drop(store);
+    let raw = Connection::open(db(&dir)).unwrap();
+    let strange = |sql: &str, n| raw.execute(sql, [String::from(id(n)).parse::<MailwardId>().map(number).unwrap()]);
+    strange(
+        "UPDATE messages SET code_version = '9.1.0', facts = '{}' WHERE id = ?1",
+        1,
+    )
+    .unwrap();
+    strange("UPDATE recipients SET facts = '[' WHERE id = ?1", 2).unwrap();
+    strange(
+        "UPDATE recipients SET verdict = '{\"disposition\":\"vanish\"}' WHERE id = ?1",
+        3,
+    )
+    .unwrap();
+    strange("UPDATE endings SET outcomes = '[\"sold\"]' WHERE id = ?1", 4).unwrap();
+    strange("UPDATE recipients SET policy = zeroblob(16) WHERE id = ?1", 5).unwrap();
+    let store = Store::open(&db(&dir)).unwrap();
+    for n in 1..=5 {
+        let why = store.find(id(n)).await.unwrap_err();
+        assert!(matches!(why, StoreError::Unreadable { .. }), "{why}");
+    }
+    let why = store.find(id(1)).await.unwrap_err().to_string();
+    assert!(
+        why.starts_with("record 0E8AG0000001 was written by version 9.1.0"),
+        "{why}"
+    );
+    // The list still has all five; it shows what it can.
+    let list = store.recent(10).await.unwrap();
+    assert_eq!(list.len(), 5);
+    assert_eq!(list.iter().filter(|line| line.judged.is_none()).count(), 3);
+}
+
+/// As the column has it: Crockford's digits as one number.
+fn number(id: MailwardId) -> i64 {
+    let digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    id.to_string()
+        .chars()
+        .fold(0, |sum, c| sum * 32 + digits.find(c).unwrap() as i64)
+}
+
+#[tokio::test]
+async fn a_log_that_is_torn_anywhere_keeps_what_was_acknowledged_before() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(&db(&dir)).unwrap();
+    let mut acked_at = Vec::new();
+    for n in 0..40 {
+        store.begin(record(id(n), NOW_S, 1)).await.unwrap();
+        acked_at.push(fs::metadata(log_of(&db(&dir))).unwrap().len());
+    }
+    let (main, log) = (fs::read(db(&dir)).unwrap(), fs::read(log_of(&db(&dir))).unwrap());
+    drop(store);
+    // A prime step meets pages everywhere. After a power loss the rest may also be there, but empty.
+    for cut in (0..=log.len()).step_by(4217) {
+        for rest in [0, log.len() - cut] {
+            let dir = TempDir::new().unwrap();
+            fs::write(db(&dir), &main).unwrap();
+            fs::write(log_of(&db(&dir)), [&log[..cut], &vec![0; rest]].concat()).unwrap();
+            let store = Store::open(&db(&dir)).unwrap();
+            for (n, &end) in (0..).zip(&acked_at) {
+                if end <= cut as u64 {
+                    let found = store.find(id(n)).await.unwrap().unwrap();
+                    assert_eq!(found.record, record(id(n), NOW_S, 1), "record {n}, cut at {cut}");
+                }
+            }
+            store.begin(record(id(1000), NOW_S, 1)).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_torn_database_is_refused_or_answers_with_errors() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(&db(&dir)).unwrap();
+    for n in 0..40 {
+        store.begin(record(id(n), NOW_S, 1)).await.unwrap();
+    }
+    drop(store);
+    let main = fs::read(db(&dir)).unwrap();
+    for cut in (1..main.len()).step_by(4217) {
+        fs::write(db(&dir), &main[..cut]).unwrap();
+        if let Ok(store) = Store::open(&db(&dir)) {
+            // Whatever is answered, it is answered.
+            let _ = (
+                store.find(id(7)).await,
+                store.recent(5).await,
+                store.begin(record(id(99), NOW_S, 1)).await,
+            );
+        }
+    }
+}
+
+/// Begins records in eight tasks, and says so, until it is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn child_that_begins_records() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    let store = Arc::new(Store::open(Path::new(&path)).unwrap());
+    let next = Arc::new(AtomicU64::new(RandomState::new().hash_one(0)));
+    let work = |_| {
+        let (store, next) = (Arc::clone(&store), Arc::clone(&next));
+        tokio::spawn(async move {
+            // A child that nobody kills ends in time.
+            for _ in 0..100_000 {
+                let id = id(next.fetch_add(1, Ordering::Relaxed));
+                store.begin(record(id, NOW_S, 2)).await.unwrap();
+                println!("begun {id}");
+                store.finish(id, ending(2)).await.unwrap();
+            }
+        })
+    };
+    for task in (0..8).map(work).collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_outlives_kill_9() {
+    let dir = TempDir::new().unwrap();
+    let mut acked = HashSet::new();
+    for round in 0..25u64 {
+        let mut child = child("child_that_begins_records", &db(&dir))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let kill_after = RandomState::new().hash_one(round) % 400;
+        let mut ids = Vec::new();
+        for line in lines {
+            // Lines still come from the pipe after the kill; all of them count.
+            if let Some(id) = line.unwrap().strip_prefix("begun ").filter(|id| id.len() == 12) {
+                ids.push(id.parse::<MailwardId>().unwrap());
+            }
+            if ids.len() as u64 == kill_after {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        // A command may be the first to come after a crash.
+        let reader = Store::open_read_only(&db(&dir)).ok();
+        let store = Store::open(&db(&dir)).unwrap();
+        for &id in &ids {
+            let found = store.find(id).await.unwrap().unwrap();
+            assert_eq!(found.record, record(id, NOW_S, 2));
+            assert!(matches!(found.outcome(1), Outcome::Unknown | Outcome::Delivered { .. }));
+            assert_eq!(
+                reader.as_ref().unwrap().find(id).await.unwrap().unwrap().record,
+                found.record
+            );
+        }
+        acked.extend(ids);
+    }
+    let store = Store::open(&db(&dir)).unwrap();
+    for &id in &acked {
+        assert!(store.find(id).await.unwrap().is_some());
+    }
+    assert!(acked.len() > 100, "{}", acked.len());
+}
+
+/// Works against a limit on file sizes, as against a full disk, and then without.
+#[tokio::test]
+async fn child_with_a_full_disk() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    let limit = |octets| {
+        setrlimit(
+            Resource::Fsize,
+            Rlimit {
+                current: octets,
+                maximum: None,
+            },
+        )
+        .unwrap()
+    };
+    let store = Store::open(Path::new(&path)).unwrap();
+    limit(Some(200_000));
+    let mut acked = 0;
+    let why = loop {
+        match store.begin(record(id(acked), NOW_S, 1)).await {
+            Ok(()) => acked += 1,
+            Err(why) => break why,
+        }
+    };
+    assert!(matches!(why, StoreError::Unavailable(_)), "{why}");
+    assert!(acked > 5);
+    // A small write may still find room, the more so the longer this takes; now none does.
+    limit(Some(4096));
+    // Lazy work is taken and kept, until there is too much of it; then it fails at once.
+    let mut kept = 0;
+    while store.finish(id(kept), ending(1)).await.is_ok() {
+        kept += 1;
+        store.begin(record(id(acked), NOW_S, 1)).await.unwrap_err();
+        assert!(kept < 10_000);
+    }
+    assert!(store.ledger_add(key(1), vec!["a".into()], NOW_S).await.is_err());
+    assert_eq!(store.ledger_delivered(key(1), NOW_S), ["a"]);
+    limit(None);
+    // The first one shows that there is space again, the second takes with it what is lazy.
+    store.begin(record(id(acked), NOW_S, 1)).await.unwrap();
+    store.begin(record(id(acked + 1), NOW_S, 1)).await.unwrap();
+    for n in 0..acked {
+        assert!(
+            store.find(id(n)).await.unwrap().unwrap().ending.is_some(),
+            "{n} of {acked}"
+        );
+    }
+    store.close().await.unwrap();
+}
+
+#[test]
+fn a_full_disk_is_unavailable_and_the_store_goes_on_when_there_is_space() {
+    let dir = TempDir::new().unwrap();
+    let output = child("child_with_a_full_disk", &db(&dir)).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
