@@ -1,0 +1,89 @@
+//! `blacklisted/` and `whitelisted/` of a domain or of `_global_`, and the directory of addresses that are blacklisted
+//! everywhere.
+
+use super::names::{BLACKLISTED, Sort, WHITELISTED};
+use super::tree::{Kind, Listing, Tree, Unreadable};
+use judge::lists::{Blacklist, Names, Whitelist};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Sets of names by the directory that they were read from, so that one changed list leaves the others as they are.
+#[derive(Debug, Default)]
+pub(super) struct ListCache(HashMap<PathBuf, (Arc<Listing>, Arc<Names>)>);
+
+impl ListCache {
+    /// `blacklisted/` below `top`.
+    pub(super) fn blacklist(&mut self, tree: &mut Tree, top: &Path) -> Result<Blacklist, Unreadable> {
+        let [ips, hosts, senders, domains, tld] = self.sets(tree, top, "blacklisted", BLACKLISTED)?;
+        Ok(Blacklist {
+            ips,
+            hosts,
+            senders,
+            domains,
+            tld,
+        })
+    }
+
+    /// `whitelisted/` below `top`.
+    pub(super) fn whitelist(&mut self, tree: &mut Tree, top: &Path) -> Result<Whitelist, Unreadable> {
+        let [ips, senders, domains, recipients] = self.sets(tree, top, "whitelisted", WHITELISTED)?;
+        Ok(Whitelist {
+            ips,
+            senders,
+            domains,
+            recipients,
+        })
+    }
+
+    /// The sets of all lists in the order of their table.
+    fn sets<const N: usize>(
+        &mut self,
+        tree: &mut Tree,
+        top: &Path,
+        colour: &str,
+        table: [(&str, Sort); N],
+    ) -> Result<[Arc<Names>; N], Unreadable> {
+        let mut sets = std::array::from_fn(|_| Arc::default());
+        let dir = top.join(colour);
+        if tree.subdir(top, colour)?.is_some() {
+            for (set, (name, sort)) in sets.iter_mut().zip(table) {
+                let listing = tree.subdir(&dir, name)?;
+                *set = self.names(tree, &dir.join(name), listing, sort)?;
+            }
+        }
+        Ok(sets)
+    }
+
+    /// The names that stand in one directory. Links that lead nowhere do not.
+    pub(super) fn names(
+        &mut self,
+        tree: &mut Tree,
+        dir: &Path,
+        listing: Option<Arc<Listing>>,
+        sort: Sort,
+    ) -> Result<Arc<Names>, Unreadable> {
+        let Some(listing) = listing else {
+            self.0.remove(dir);
+            return Ok(Arc::default());
+        };
+        let has_links = listing.entries.iter().any(|entry| entry.kind == Kind::Link);
+        if let Some((source, names)) = self.0.get(dir)
+            && Arc::ptr_eq(source, &listing)
+            && !has_links
+        {
+            return Ok(Arc::clone(names));
+        }
+        let mut names = Names::with_capacity(listing.entries.len());
+        for entry in &listing.entries {
+            if let Ok(name) = sort.normalise(&entry.name)
+                && tree.kind(dir, entry)?.is_some()
+            {
+                names.insert(name);
+            }
+        }
+        let names = Arc::new(names);
+        self.0.insert(dir.to_path_buf(), (listing, Arc::clone(&names)));
+        Ok(names)
+    }
+}

@@ -1,0 +1,288 @@
+//! What `mailward check` says of a tree.
+
+use super::super::audit::{Finding, Severity, audit};
+use super::*;
+use crate::relay::next_hop::NextHop;
+
+/// The findings as text, with the tree's own place cut away.
+fn findings(site: &Site) -> Vec<String> {
+    let place = format!("{}/", site.dir.path().display());
+    let text = |finding: &Finding| finding.to_string().replace(&place, "");
+    audit(&site.roots(), &is_ourselves).iter().map(text).collect()
+}
+
+fn is_ourselves(hop: &NextHop) -> bool {
+    hop.to_string() == "smtp:127.0.0.1:2525"
+}
+
+fn only(site: &Site) -> String {
+    let all = findings(site);
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all.into_iter().next().unwrap()
+}
+
+/// A tree in which nothing is wrong.
+fn sound() -> Site {
+    let site = Site::new(Mode::Watches);
+    site.touch(&["srv/d.example/users/valid/ann"]);
+    site
+}
+
+#[test]
+fn a_sound_tree_has_no_findings() {
+    let site = sound();
+    site.touch(&[
+        "srv/d.example/users/valid/*",
+        "srv/d.example/users/invalid/bob",
+        "srv/d.example/shadow",
+    ]);
+    site.touch(&[
+        "srv/d.example/users/valid/acl/192.0.2.1",
+        "srv/d.example/checks/recommended",
+    ]);
+    site.write(
+        "srv/d.example/checks/dkim",
+        "action = \"file\"\nfolder = \"Bulk\"\ndomains = [\"a.example\"]",
+    );
+    site.write("srv/d.example/checks/helo", "yes");
+    site.write("srv/d.example/deliver", "smtp:127.0.0.1:25");
+    site.write("srv/d.example/mailboxes/sales", "ann@d.example");
+    site.touch(&[
+        "srv/_global_/blacklisted/tld/unknown",
+        "srv/_global_/whitelisted/senders/a@a.example",
+    ]);
+    site.touch(&["blacklist.d/2001:db8::1"]);
+    site.link("d.example", "srv/e.example");
+    assert_eq!(findings(&site), [""; 0]);
+}
+
+/// What is made, below the root of a sound tree, and what is said of it.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "d.example/checks/hello",
+        "warning: srv/d.example/checks/hello: unknown check: `hello`\nhint: did you mean `helo`?",
+    ),
+    (
+        "d.example/blacklist/ips/192.0.2.1",
+        "warning: srv/d.example/blacklist: unknown name: `blacklist`\nhint: did you mean `blacklisted`?",
+    ),
+    (
+        "d.example/user/valid/ann",
+        "warning: srv/d.example/user: unknown name: `user`\nhint: did you mean `users`?",
+    ),
+    (
+        "d.example/users/ann",
+        "warning: srv/d.example/users/ann: unknown name: `ann`\nhint: users stand in `srv/d.example/users/valid`",
+    ),
+    (
+        "d.example/users/invlaid/ann",
+        "warning: srv/d.example/users/invlaid: unknown name: `invlaid`\nhint: did you mean `invalid`?",
+    ),
+    (
+        "d.example/blacklisted/sender/x",
+        "warning: srv/d.example/blacklisted/sender: unknown list: `sender`\nhint: did you mean `senders`?",
+    ),
+    (
+        "d.example/whitelisted/ips/192.0.2.0-24",
+        "warning: srv/d.example/whitelisted/ips/192.0.2.0-24: not an IP address: matches nothing",
+    ),
+    (
+        "d.example/blacklisted/tld/co.example",
+        "warning: srv/d.example/blacklisted/tld/co.example: not one last label, like `example`: matches nothing",
+    ),
+    (
+        "_globl_/x",
+        "warning: srv/_globl_: not the name of a domain: has no effect\nhint: did you mean `_global_`?",
+    ),
+    ("README", "note: srv/README: a file among domains: has no effect"),
+    (
+        "_global_/checks/all",
+        "warning: srv/_global_/checks: has no effect: only lists hold for all domains",
+    ),
+    (
+        "d.example/checks/spf",
+        "note: srv/d.example/checks/spf: not used by this version yet",
+    ),
+    (
+        "d.example/zones",
+        "note: srv/d.example/zones: not used by this version yet",
+    ),
+    (
+        "d.example/checks/helo~",
+        "note: srv/d.example/checks/helo~: looks like a leftover: has no effect",
+    ),
+    (
+        "d.example/users/valid/_others_",
+        "warning: srv/d.example/users/valid/_others_: cannot be the name of a Maildir: mail for it cannot be filed",
+    ),
+    (
+        "d.example/users/valid/Ann",
+        "note: srv/d.example/users/valid/ann: stands here twice, as `ann`",
+    ),
+    (
+        "d.example/users/invalid/ann",
+        "warning: srv/d.example/users/invalid/ann: is in `valid` too; `invalid` counts",
+    ),
+    (
+        "d.example/users/invalid/*",
+        "warning: srv/d.example/users/invalid/*: has no effect: nobody is called `*`, and who is listed nowhere is refused anyway",
+    ),
+];
+
+#[test]
+fn each_mistake_is_named_with_the_nearest_right_word() {
+    for (path, expected) in MISTAKES {
+        let site = sound();
+        site.touch(&[&format!("srv/{path}")]);
+        assert_eq!(only(&site), *expected, "{path}");
+    }
+}
+
+#[test]
+fn a_bad_key_is_named_with_its_line() {
+    let site = sound();
+    site.write(
+        "srv/d.example/checks/helo",
+        "# first\nacton = \"tag\"\naction = \"rejct\"\nsoft = 1\nfolder = \"Junk\"\nknown = \"pass\"\n",
+    );
+    let mut found = findings(&site);
+    found.sort();
+    let at = "srv/d.example/checks/helo";
+    assert_eq!(
+        found,
+        [
+            format!("note: {at}:6: `known` is not used by this version yet"),
+            format!("warning: {at}:2: unknown key: `acton`\nhint: did you mean `action`?"),
+            format!("warning: {at}:3: unknown action: `rejct`\nhint: did you mean `reject`?"),
+            format!("warning: {at}:4: `soft` is neither `true` nor `false`"),
+            format!("warning: {at}:5: `folder` has no effect without `action = \"file\"`"),
+        ]
+    );
+}
+
+#[test]
+fn text_that_was_meant_as_toml_is_named() {
+    let site = sound();
+    site.write("srv/d.example/checks/helo", "\naction = reject\n");
+    let found = only(&site);
+    assert!(
+        found.starts_with("warning: srv/d.example/checks/helo:2: not TOML, so it counts as empty: "),
+        "{found}"
+    );
+}
+
+#[test]
+fn bad_next_hops_and_owners_are_errors() {
+    let site = sound();
+    site.write("srv/d.example/deliver", "smtp:mx.example");
+    assert_eq!(
+        only(&site),
+        "error: srv/d.example/deliver: the next hop has no port: `mx.example`\nhint: write `smtp:mx.example:25`"
+    );
+    site.write("srv/d.example/deliver", "smtp:127.0.0.1:2525");
+    assert_eq!(
+        only(&site),
+        "error: srv/d.example/deliver: leads back to `[smtp] listen`, so mail would go in circles: `smtp:127.0.0.1:2525`\n\
+         hint: name the mail server behind the gateway, at another address or port"
+    );
+    site.remove("srv/d.example/deliver");
+    site.write("srv/d.example/mailboxes/sales", "ann");
+    assert_eq!(
+        only(&site),
+        "error: srv/d.example/mailboxes/sales: its line is no mail address\nhint: write the owner's address, `ann@example.com`"
+    );
+}
+
+#[test]
+fn an_owner_in_another_domain_is_noted_but_not_one_in_another_name_of_the_domain() {
+    let site = sound();
+    site.link("d.example", "srv/d2.example");
+    site.write("srv/d.example/mailboxes/sales", "ann@d2.example");
+    assert_eq!(findings(&site), [""; 0]);
+    site.remove("srv/d2.example");
+    site.touch(&["srv/d2.example/users/valid/ann"]);
+    assert_eq!(
+        only(&site),
+        "note: srv/d.example/mailboxes/sales: the owner is of another domain, whose box gets this mail: `ann@d2.example`"
+    );
+}
+
+#[test]
+fn two_directories_for_one_domain_are_an_error() {
+    let site = sound();
+    site.touch(&["srv/D.example/users/valid/ann"]);
+    assert_eq!(
+        only(&site),
+        "error: srv/d.example: stands for `d.example`, as does `D.example`, which counts\nhint: remove one of them"
+    );
+}
+
+#[test]
+fn links_that_lead_nowhere_are_named() {
+    let site = sound();
+    site.link("nowhere", "srv/e.example");
+    assert_eq!(only(&site), "warning: srv/e.example: the link leads to no directory");
+    site.remove("srv/e.example");
+    site.link("nowhere", "srv/d.example/checks");
+    assert_eq!(
+        only(&site),
+        "warning: srv/d.example/checks: the link leads nowhere: has no effect"
+    );
+    site.remove("srv/d.example/checks");
+    site.link("nowhere", "srv/d.example/blacklisted/ips/192.0.2.1");
+    assert_eq!(
+        only(&site),
+        "warning: srv/d.example/blacklisted/ips/192.0.2.1: the link leads nowhere: has no effect"
+    );
+    site.remove("srv/d.example/blacklisted");
+    site.link("checks", "srv/d.example/checks");
+    assert_eq!(audit(&site.roots(), &is_ourselves)[0].severity, Severity::Error);
+}
+
+#[test]
+fn a_domain_of_a_foreign_owner_is_an_error() {
+    let site = sound();
+    site.mkdir("outside");
+    // Only root can give a directory away.
+    if std::os::unix::fs::chown(site.path("outside"), Some(12_345), None).is_ok() {
+        site.link("../outside", "srv/e.example");
+        assert!(only(&site).starts_with("error: srv/e.example: leads out of the tree"));
+    }
+}
+
+#[test]
+fn a_domain_that_accepts_nothing_is_noted() {
+    let site = sound();
+    site.mkdir("srv/e.example/users/valid");
+    assert!(only(&site).starts_with("note: srv/e.example: has no users, so it accepts no mail\nhint: "));
+    site.mkdir("srv/e.example/users/valid/ann");
+    assert!(only(&site).contains("accepts mail from nobody"));
+}
+
+#[test]
+fn a_tree_that_anybody_may_write_to_is_a_warning() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = sound();
+    let open = |path: &str, mode| fs::set_permissions(site.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    open("srv", 0o1777);
+    assert!(only(&site).starts_with("warning: srv: any user of this machine may write here\nhint: `chmod o-w "));
+    open("srv", 0o755);
+    site.touch(&["srv/d.example/checks/helo"]);
+    open("srv/d.example/checks/helo", 0o666);
+    assert!(only(&site).starts_with("warning: srv/d.example/checks/helo: any user of this machine may write here"));
+}
+
+#[test]
+fn a_missing_root_is_an_error() {
+    let site = Site::new(Mode::Watches);
+    site.remove("srv");
+    assert!(only(&site).starts_with("error: srv: no such directory\nhint: `mkdir -p "));
+}
+
+#[test]
+fn the_name_of_a_file_cannot_forge_a_line() {
+    let site = sound();
+    site.touch(&["srv/d.example/checks/x\nerror: y"]);
+    let found = only(&site);
+    assert_eq!(found.lines().count(), 1, "{found}");
+}

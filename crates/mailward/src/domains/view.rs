@@ -1,0 +1,247 @@
+//! One domain as it was at one moment.
+
+use super::lists::ListCache;
+use super::routing::{self, DeliverError};
+use super::tree::{Listing, Tree, Unreadable};
+use super::users::Users;
+use super::{Defaults, Fault, checks};
+use crate::relay::next_hop::NextHop;
+use judge::evidence::UserStanding;
+use judge::lists::{Blacklist, BlacklistHit, Names, Probe, Whitelist, WhitelistHit};
+use judge::policy::Policy;
+use mail::{Domain, LocalPart, MailboxId};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use store::{SealedPolicy, StoreError};
+
+/// The Maildir of all recipients that share one box.
+const OTHERS: &str = "_others_";
+/// Longest name that common file systems take, in octets.
+const BOX_NAME_OCTETS_MAX: usize = 255;
+
+/// What `/srv/D` said of the domain at the last change; never changes itself. Cheap to share.
+#[derive(Debug)]
+pub struct DomainView {
+    name: Domain,
+    parts: Parts,
+    everywhere: Arc<Everywhere>,
+    sealed: OnceLock<SealedPolicy>,
+}
+
+/// The name of a mailbox as a component of a path: not empty, no `/`, no control character, not led by a dot, at most
+/// 255 octets. Made only from names that the operator wrote; a recipient that is listed nowhere never has one of its
+/// own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BoxName(Box<str>);
+
+/// The lists that hold for all domains.
+#[derive(Debug, Default)]
+pub(super) struct Everywhere {
+    pub(super) blacklist: Blacklist,
+    pub(super) whitelist: Whitelist,
+    pub(super) ips: Arc<Names>,
+}
+
+/// All that a domain's directory says. Cloned with each change, so each field is shared.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Parts {
+    users: Users,
+    policy: Arc<Policy>,
+    blacklist: Blacklist,
+    whitelist: Whitelist,
+    owners: Arc<HashMap<Box<str>, MailboxId>>,
+    /// Mailboxes that `owners` leads to.
+    owned: Arc<HashSet<MailboxId>>,
+    next_hop: Arc<Option<Result<NextHop, DeliverError>>>,
+}
+
+/// A domain's directory, being read.
+pub(super) struct Site<'a> {
+    pub(super) tree: &'a mut Tree,
+    pub(super) lists: &'a mut ListCache,
+    pub(super) top: &'a Path,
+    pub(super) listing: &'a Listing,
+    /// What is wrong in the files that are read.
+    pub(super) faults: &'a mut Vec<(PathBuf, Fault)>,
+}
+
+impl DomainView {
+    pub(super) fn new(name: Domain, parts: Parts, everywhere: Arc<Everywhere>) -> DomainView {
+        DomainView {
+            name,
+            parts,
+            everywhere,
+            sealed: OnceLock::new(),
+        }
+    }
+
+    /// The domain.
+    pub fn name(&self) -> &Domain {
+        &self.name
+    }
+
+    /// What `checks/` and `shadow` say. The same `Arc` as before where nothing of it changed.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.parts.policy
+    }
+
+    /// The policy as it is recorded with each verdict.
+    pub fn sealed_policy(&self) -> Result<SealedPolicy, StoreError> {
+        if let Some(sealed) = self.sealed.get() {
+            return Ok(sealed.clone());
+        }
+        let sealed = SealedPolicy::new(Policy::clone(&self.parts.policy))?;
+        Ok(self.sealed.get_or_init(|| sealed).clone())
+    }
+
+    /// Whether `users/` accepts mail for `local` from `client`. `ann+x` is listed if `ann+x` or `ann` is.
+    pub fn user(&self, local: &LocalPart, client: IpAddr) -> UserStanding {
+        self.parts.users.standing(local, client)
+    }
+
+    /// Whose box mail for `local` belongs to: the owner that `mailboxes/` names, for `ann+x` then that of `ann`; else
+    /// the user's own, if listed; else the one box that all others share. So nothing that a stranger can invent
+    /// makes a mailbox.
+    pub fn mailbox(&self, local: &LocalPart) -> MailboxId {
+        let Parts { users, owners, .. } = &self.parts;
+        let folded = local.folded();
+        let owner = owners
+            .get(&*folded)
+            .or_else(|| super::names::base(&folded).and_then(|base| owners.get(base)));
+        match owner {
+            Some(owner) => owner.clone(),
+            None if users.lists(&folded) => MailboxId::new(local, &self.name),
+            None => MailboxId::others(&self.name),
+        }
+    }
+
+    /// The path component of one of this domain's mailboxes: of a listed user, of an owner that `mailboxes/` names
+    /// (who may be of another domain), or of the shared box. `None` for any other, and for a name that is no harmless
+    /// component.
+    pub fn box_name(&self, mailbox: &MailboxId) -> Option<BoxName> {
+        let Parts { users, owned, .. } = &self.parts;
+        let is_own = *mailbox.domain() == self.name;
+        if is_own && mailbox.is_others() {
+            return Some(BoxName(OTHERS.into()));
+        }
+        (owned.contains(mailbox) || is_own && users.has_box(mailbox.local()))
+            .then(|| BoxName::parse(mailbox.local()))
+            .flatten()
+    }
+
+    /// What the file `deliver` says; `None` without one, so that the server's next hop serves. A file that names none
+    /// is an error: mail waits, rather than going where the operator did not want it.
+    pub fn next_hop(&self) -> Option<&Result<NextHop, DeliverError>> {
+        Option::as_ref(&self.parts.next_hop)
+    }
+
+    /// The first entry of the domain's blacklists, of those of `_global_`, or of the addresses blacklisted everywhere,
+    /// that fits.
+    pub fn blacklisted(&self, probe: &Probe<'_>) -> Option<BlacklistHit> {
+        let Everywhere { blacklist, ips, .. } = &*self.everywhere;
+        BlacklistHit::find(&self.parts.blacklist, blacklist, ips, probe)
+    }
+
+    /// The first entry of the domain's whitelists, or of those of `_global_`, that fits. `recipients/` knows no
+    /// extensions: `ann` does not whitelist `ann+x`.
+    pub fn whitelisted(&self, local: &LocalPart, probe: &Probe<'_>) -> Option<WhitelistHit> {
+        WhitelistHit::find(
+            &self.parts.whitelist,
+            &self.everywhere.whitelist,
+            &local.folded(),
+            probe,
+        )
+    }
+
+    pub(super) fn everywhere(&self) -> &Arc<Everywhere> {
+        &self.everywhere
+    }
+}
+
+impl BoxName {
+    /// The component.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `_others_` is the shared box and nobody else's.
+    pub(super) fn parse(name: &str) -> Option<BoxName> {
+        let is_harmless = !name.is_empty()
+            && name.len() <= BOX_NAME_OCTETS_MAX
+            && !name.starts_with('.')
+            && !name.contains(|c: char| c == '/' || c.is_control())
+            && name != OTHERS;
+        is_harmless.then(|| BoxName(name.into()))
+    }
+}
+
+impl Parts {
+    /// Reads again what may have changed: `touched` holds the names below the domain's directory at which something
+    /// did, `None` means all.
+    pub(super) fn renewed(
+        mut self,
+        mut site: Site<'_>,
+        defaults: &Defaults,
+        touched: Option<&HashSet<&OsStr>>,
+    ) -> Result<Parts, Unreadable> {
+        let changed = |name: &str| touched.is_none_or(|touched| touched.contains(OsStr::new(name)));
+        if changed("users") {
+            self.users = Users::read(site.tree, site.top, Some(&self.users))?;
+        }
+        if changed("checks") || changed("shadow") {
+            self.read_policy(&mut site, defaults)?;
+        }
+        if changed("blacklisted") {
+            self.blacklist = site.lists.blacklist(site.tree, site.top)?;
+        }
+        if changed("whitelisted") {
+            self.whitelist = site.lists.whitelist(site.tree, site.top)?;
+        }
+        if changed("mailboxes") {
+            let (owners, faults) = routing::owners(site.tree, site.top)?;
+            site.faults.extend(faults);
+            self.owned = Arc::new(owners.values().cloned().collect());
+            self.owners = Arc::new(owners);
+        }
+        if changed("deliver") {
+            self.read_next_hop(&mut site)?;
+        }
+        Ok(self)
+    }
+
+    /// An unchanged policy keeps its `Arc`, by which others may have stored its digest.
+    fn read_policy(&mut self, site: &mut Site<'_>, defaults: &Defaults) -> Result<(), Unreadable> {
+        let (checks, faults) = checks::read(site.tree, site.top)?;
+        site.faults.extend(faults);
+        let has_shadow = match site.listing.entry("shadow") {
+            Some(entry) => site.tree.kind(site.top, entry)?.is_some(),
+            None => false,
+        };
+        let policy = Policy {
+            shadow: defaults.shadow || has_shadow,
+            whitelist_unknown_users: defaults.whitelist_unknown_users,
+            checks,
+        };
+        if *self.policy != policy {
+            self.policy = Arc::new(policy);
+        }
+        Ok(())
+    }
+
+    fn read_next_hop(&mut self, site: &mut Site<'_>) -> Result<(), Unreadable> {
+        let text = match site.listing.has("deliver") {
+            true => site.tree.text(site.top, OsStr::new("deliver"))?,
+            false => None,
+        };
+        let next_hop = text.map(|text| routing::next_hop(&text));
+        if let Some(Err(error)) = &next_hop {
+            let fault = Fault::error(error.to_string()).hint(error.hint());
+            site.faults.push((site.top.join("deliver"), fault));
+        }
+        self.next_hop = Arc::new(next_hop);
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! One message with its verdicts, on its way to an answer.
+
+use super::headers::{Mark, Seal, Trace, bracketed};
+use super::{Envelope, Runtime};
+use crate::body::Body;
+use crate::domains::DomainView;
+use crate::observe::Disposed;
+use crate::quarantine::Held;
+use crate::relay::{Deadline, Durable};
+use jiff::Zoned;
+use judge::evidence::MessageFacts;
+use judge::verdict::{Disposition, Rejection, Verdict};
+use mail::{Address, Line, MailboxId, Message, Reply};
+use std::sync::Arc;
+use store::{LedgerKey, MailwardId, Outcome, RecipientRecord, Record, StoreError};
+use tokio::time::Instant;
+
+/// One message, judged for each recipient.
+pub(super) struct Case<'a> {
+    pub runtime: &'a Runtime,
+    pub envelope: &'a Envelope,
+    pub facts: MessageFacts,
+    pub targets: Vec<Target<'a>>,
+    pub message: &'a Message<'a>,
+    pub body: &'a Arc<Body>,
+    pub id: MailwardId,
+    pub now: &'a Zoned,
+    pub started: Instant,
+    /// When the sender must have its answer.
+    pub deadline: Deadline,
+}
+
+/// One recipient and its verdict.
+pub(super) struct Target<'a> {
+    pub address: &'a Address,
+    /// The mailbox and its domain; `None` for mail that passes unjudged from `relay_networks`.
+    pub local: Option<(&'a MailboxId, &'a Arc<DomainView>)>,
+    pub verdict: Verdict,
+    pub progress: Progress,
+}
+
+/// What came of a message for one recipient, so far.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// Nothing yet.
+    Open,
+    /// The next hop has it, from this try or an earlier one.
+    Taken(Durable, Line),
+    /// The next hop refuses it.
+    RefusedByHop(Reply),
+    /// A copy is in the quarantine; with the next hop's refusal, where that was the cause.
+    Kept(Held, Option<Reply>),
+    /// Refused without a copy: past the quarantine's budget, only the index knows it.
+    Noted,
+    /// Not now.
+    Later(Line),
+}
+
+impl Target<'_> {
+    /// The reason that senders, headers and the quarantine see.
+    pub fn reason(&self) -> Line {
+        match &self.progress {
+            Progress::RefusedByHop(reply) => Line::reason(format!("The mail server said: {reply}").as_bytes()),
+            _ => self
+                .verdict
+                .decisive()
+                .map_or_else(|| Line::literal("Unknown reason"), |reason| reason.text.clone()),
+        }
+    }
+
+    /// Which component gives that reason, as in `X-REJECT-PLUGIN`.
+    pub fn plugin(&self) -> String {
+        match &self.progress {
+            Progress::RefusedByHop(_) => "queue/deliver".into(),
+            _ => self
+                .verdict
+                .decisive()
+                .map_or_else(|| "Unknown".into(), |reason| reason.source.to_string()),
+        }
+    }
+
+    /// What marks the copy that the next hop gets.
+    pub fn mark(&self) -> Mark {
+        let folder = match &self.verdict.disposition {
+            Disposition::Tag => None,
+            Disposition::File(folder) => Some(folder.as_str().to_owned()),
+            _ => return Mark::None,
+        };
+        Mark::Junk {
+            reasons: self.reason(),
+            folder,
+        }
+    }
+
+    /// Whether the sender is told that the message is refused.
+    fn is_refused(&self) -> bool {
+        match &self.progress {
+            Progress::Kept(_, Some(_)) | Progress::Noted | Progress::RefusedByHop(_) => true,
+            Progress::Kept(_, None) => matches!(self.verdict.disposition, Disposition::Reject(_)),
+            _ => false,
+        }
+    }
+
+    /// What is recorded. `reply` is what the sender was told in the end.
+    pub fn outcome(&self, reply: &Reply) -> Outcome {
+        match &self.progress {
+            // A copy that was withdrawn is gone; the sender comes again.
+            Progress::Kept(..) | Progress::RefusedByHop(_) if reply.code() / 100 == 4 => deferred(reply.text()),
+            Progress::Kept(held, _) => Outcome::Held {
+                quarantine: held.reference().to_string(),
+            },
+            Progress::Taken(_, said) => Outcome::Delivered { reply: said.clone() },
+            Progress::RefusedByHop(_) | Progress::Noted => Outcome::Refused,
+            Progress::Later(why) => deferred(why.as_str()),
+            Progress::Open => deferred(reply.text()),
+        }
+    }
+}
+
+fn deferred(why: &str) -> Outcome {
+    Outcome::Deferred {
+        why: Line::reason(why.as_bytes()),
+    }
+}
+
+impl<'a> Case<'a> {
+    /// Those for whom `wanted` holds, by number.
+    pub fn which(&self, wanted: impl Fn(&Target<'_>) -> bool) -> Vec<usize> {
+        (0..self.targets.len()).filter(|&n| wanted(&self.targets[n])).collect()
+    }
+
+    pub fn trace(&self, seal: &Seal) -> Trace<'a> {
+        Trace {
+            envelope: self.envelope,
+            id: self.id,
+            mac: seal.mac(&self.id),
+            hostname: &self.runtime.config.smtp.hostname,
+            now: self.now,
+        }
+    }
+
+    /// Names this message of this sender across tries.
+    pub fn ledger_key(&self) -> LedgerKey {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.facts.reverse_path.folded().as_bytes()).update(&[0]);
+        let message_id = self.facts.content.message_id.as_ref().map_or("", Line::as_str);
+        hasher.update(message_id.as_bytes()).update(&[0]);
+        hasher.update(self.body.digest().as_bytes());
+        LedgerKey::new(*hasher.finalize().as_bytes())
+    }
+
+    /// What `why` needs; nothing for mail that was not judged.
+    pub fn record(&self) -> Result<Option<Record>, StoreError> {
+        if self.envelope.is_relayed() {
+            return Ok(None);
+        }
+        let pairs = self.envelope.recipients().iter().zip(&self.targets);
+        let recipients = pairs.map(|(recipient, target)| {
+            let policy = recipient.domain.sealed_policy()?;
+            Ok(RecipientRecord {
+                facts: recipient.facts.clone(),
+                verdict: target.verdict.clone(),
+                policy,
+            })
+        });
+        Ok(Some(Record {
+            id: self.id,
+            facts: self.facts.clone(),
+            recipients: recipients.collect::<Result<_, _>>()?,
+            code_version: env!("CARGO_PKG_VERSION").into(),
+        }))
+    }
+
+    /// One line for each recipient.
+    pub fn log(&self, reply: &Reply, took_ms: u32) {
+        let reverse_path = bracketed(&self.facts.reverse_path);
+        for target in &self.targets {
+            let judged = target.local.is_some();
+            Disposed {
+                id: self.id,
+                client: self.facts.client,
+                helo: &self.facts.helo,
+                reverse_path: &reverse_path,
+                recipient: target.address.as_str(),
+                disposition: match &target.progress {
+                    _ if reply.code() / 100 == 4 => "defer",
+                    Progress::Kept(_, Some(_)) | Progress::RefusedByHop(_) => "refused by next hop",
+                    _ if judged => target.verdict.disposition.word(),
+                    _ => "relay",
+                },
+                verdict: judged.then_some(&target.verdict),
+                reply,
+                took_ms,
+            }
+            .log();
+        }
+    }
+
+    /// A text for the sender, with our id.
+    pub fn with_id(&self, text: &str) -> Line {
+        let text = Line::reason(text.as_bytes());
+        Line::clean(format!("{text} (id {})", self.id).as_bytes(), 300)
+    }
+
+    /// 451, with why.
+    pub fn later(&self, text: &str) -> Reply {
+        Reply::new(451, (4, 3, 0), self.with_id(text))
+    }
+
+    /// The one reply for all recipients, once none of them has to wait: 5xx with the first reason if all are refused,
+    /// else 250.
+    pub fn answer(&self) -> Reply {
+        if let Some(first) = self.targets.first()
+            && self.targets.iter().all(Target::is_refused)
+        {
+            return self.refusal(first);
+        }
+        for target in &self.targets {
+            match &target.progress {
+                Progress::Taken(proof, _) => return self.accepted(proof),
+                Progress::Kept(held, _) => return self.accepted(&Durable::held(held)),
+                _ => {}
+            }
+        }
+        // Somebody is neither refused nor has it: cannot be, and without proof there is no 250.
+        self.later("Not delivered yet, please try again later")
+    }
+
+    /// The one way to 250: with proof.
+    fn accepted(&self, _proof: &Durable) -> Reply {
+        Reply::new(250, (2, 0, 0), self.with_id("accepted"))
+    }
+
+    fn refusal(&self, target: &Target<'_>) -> Reply {
+        match (&target.progress, &target.verdict.disposition) {
+            (Progress::Kept(_, Some(reply)) | Progress::RefusedByHop(reply), _) => {
+                Reply::passed_on(reply.code(), reply.enhanced(), vec![self.with_id(reply.text())])
+            }
+            (_, Disposition::Reject(Rejection::UnknownUser)) => {
+                Reply::new(550, (5, 1, 1), self.with_id(target.reason().as_str()))
+            }
+            _ => Reply::new(550, (5, 7, 1), self.with_id(target.reason().as_str())),
+        }
+    }
+}

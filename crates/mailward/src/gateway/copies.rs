@@ -1,0 +1,123 @@
+//! Copies of one message for the quarantine, made whole before they go to a thread that may wait for the disk.
+
+use super::case::{Case, Progress};
+use super::headers::{self, Frame, Mark, Trace};
+use crate::body::Body;
+use crate::quarantine::{Copy, Held, KeepError, Quarantine};
+use jiff::Zoned;
+use mail::{Address, Domain, Line, ReversePath};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// One message for some of its recipients.
+pub(super) struct Copies {
+    id: String,
+    client: IpAddr,
+    helo: Line,
+    reverse_path: ReversePath,
+    subject: Option<Vec<u8>>,
+    message_id: Option<Vec<u8>>,
+    fields: Vec<u8>,
+    body: Arc<Body>,
+    /// Where the header ends in the message's head.
+    header_end: usize,
+    now: Zoned,
+    each: Vec<Each>,
+}
+
+/// What differs from recipient to recipient.
+struct Each {
+    recipient: Address,
+    domain: Domain,
+    reason: Line,
+    plugin: String,
+    disposition: &'static str,
+    frame: Frame,
+}
+
+impl Copies {
+    /// The copies for the recipients `who`, by number; one for each. Those of an address literal stand below our own
+    /// name.
+    pub fn of(case: &Case<'_>, trace: &Trace<'_>, who: &[usize]) -> Copies {
+        let own = own_domain(&case.runtime.config.smtp.hostname);
+        let each = |&n: &usize| {
+            let target = &case.targets[n];
+            let (reason, plugin) = (target.reason(), target.plugin());
+            let mark = Mark::Kept {
+                reason: reason.clone(),
+                plugin: plugin.clone(),
+            };
+            Each {
+                recipient: target.address.clone(),
+                domain: target.address.domain().unwrap_or(&own).clone(),
+                reason,
+                plugin,
+                disposition: match target.progress {
+                    Progress::RefusedByHop(_) => "reject",
+                    _ => target.verdict.disposition.word(),
+                },
+                frame: Frame::new(trace, &[target.address], &mark),
+            }
+        };
+        let raw = |name| case.message.first(name).map(|field| field.value().into_owned());
+        Copies {
+            id: case.id.to_string(),
+            client: case.facts.client,
+            helo: case.facts.helo.clone(),
+            reverse_path: case.facts.reverse_path.clone(),
+            subject: raw("Subject"),
+            message_id: raw("Message-ID"),
+            fields: headers::kept_fields(case.message),
+            body: case.body.clone(),
+            header_end: case.body.head.len() - case.message.body().len(),
+            now: case.now.clone(),
+            each: who.iter().map(each).collect(),
+        }
+    }
+
+    /// Stores all of them or none; in their order.
+    pub fn store(&self, quarantine: &Quarantine) -> Result<Vec<Held>, KeepError> {
+        self.with(|copies| quarantine.store_all(copies, &self.now))
+    }
+
+    /// Notes that they were refused, without keeping them.
+    pub fn note(&self, quarantine: &Quarantine) -> Result<(), KeepError> {
+        self.with(|copies| {
+            copies
+                .iter()
+                .try_for_each(|copy| quarantine.note(copy, &self.now).map(drop))
+        })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&[Copy<'_>]) -> T) -> T {
+        let body = &self.body.head[self.header_end..];
+        let parts: Vec<[&[u8]; 4]> = self
+            .each
+            .iter()
+            .map(|Each { frame, .. }| [frame.top.as_bytes(), &self.fields, frame.bottom.as_bytes(), body])
+            .collect();
+        let copies = self.each.iter().zip(&parts).map(|(each, parts)| Copy {
+            id: &self.id,
+            recipient: &each.recipient,
+            domain: &each.domain,
+            client: self.client,
+            host: "Unknown",
+            helo: &self.helo,
+            reverse_path: &self.reverse_path,
+            reason: &each.reason,
+            plugin: Some(&each.plugin),
+            subject: self.subject.as_deref(),
+            message_id: self.message_id.as_deref(),
+            disposition: each.disposition,
+            message: parts,
+            tail: self.body.tail.as_ref(),
+        });
+        act(&copies.collect::<Vec<_>>())
+    }
+}
+
+/// Our own name as a domain.
+fn own_domain(hostname: &str) -> Domain {
+    let fallback = || Domain::parse("localhost").unwrap_or_else(|_| unreachable!("a literal that is a domain"));
+    Domain::parse(hostname).unwrap_or_else(|_| fallback())
+}

@@ -1,0 +1,305 @@
+//! One message: gather, decide, act.
+//!
+//! The doors ask here. [`Gateway::recipient`] answers each RCPT from memory; [`Gateway::message`] judges a message for
+//! each recipient and sees to it that what is answered with 250 is at the next hop or on stable storage.
+
+mod act;
+mod admit;
+mod case;
+mod copies;
+mod envelope;
+mod headers;
+
+pub use admit::{BodyRoom, Doors, Ticket};
+pub use envelope::{Envelope, Guest, Recipient};
+pub use headers::Seal;
+
+use crate::body::{Body, Spool};
+use crate::config::Config;
+use crate::domains::{Defaults, Domains, Found, Roots};
+use crate::metrics::METRICS;
+use crate::quarantine::{Budget, Quarantine};
+use crate::relay::{Deadline, Relays};
+use case::{Case, Progress, Target};
+use jiff::Zoned;
+use judge::evidence::{ContentFacts, MessageFacts};
+use judge::verdict::{Disposition, Verdict, decide};
+use mail::{Line, Message, Reply};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use store::{MailwardId, Store};
+use tokio::time::Instant;
+
+/// RFC 5321 §6.3: a message with more Received fields than this goes in circles.
+const RECEIVED_MAX: usize = 100;
+
+/// What a reload of the configuration replaces as a whole.
+pub struct Runtime {
+    /// The configuration it was made from.
+    pub config: Config,
+    /// The domains' tree.
+    pub domains: Domains,
+    /// The quarantine.
+    pub quarantine: Arc<Quarantine>,
+    /// Where large messages are while they come in.
+    pub spool_dir: Arc<std::path::PathBuf>,
+    /// What all SMTP sessions share.
+    pub session: Arc<mail::smtp::server::Settings>,
+}
+
+/// The heart of the daemon, shared by all connections.
+pub struct Gateway {
+    runtime: RwLock<Arc<Runtime>>,
+    relays: Relays,
+    store: Store,
+    seal: Seal,
+    doors: Arc<Doors>,
+}
+
+/// A message that has arrived whole.
+pub struct Arrival {
+    /// Who sent it, to whom.
+    pub envelope: Envelope,
+    /// Its octets, with CRLF line ends.
+    pub body: Arc<Body>,
+    /// When its last octet came.
+    pub now: Zoned,
+}
+
+impl Runtime {
+    /// Opens what the configuration names. A quarantine whose settings are those of `before` is taken over, so that
+    /// there is one count of what is used, and not a second look through all of it.
+    ///
+    /// # Errors
+    /// A message for the operator, and a hint.
+    pub fn open(config: Config, before: Option<&Runtime>) -> Result<Runtime, (String, Option<String>)> {
+        let roots = Roots {
+            domains: config.paths.domains.clone(),
+            blacklist_d: config.paths.blacklist_d.clone(),
+        };
+        let defaults = Defaults {
+            shadow: config.policy.shadow,
+            whitelist_unknown_users: config.policy.whitelist_unknown_users,
+        };
+        let domains = Domains::open(roots, defaults).map_err(|error| (error.to_string(), Some(error.hint())))?;
+        let settings = quarantine_settings(&config);
+        let same = before.filter(|before| quarantine_settings(&before.config) == settings);
+        let quarantine = match same {
+            Some(before) => before.quarantine.clone(),
+            None => Arc::new(Quarantine::open(settings).map_err(|error| (error.to_string(), None))?),
+        };
+        let session = Arc::new(session_settings(&config));
+        let spool_dir = Arc::new(config.paths.state.clone());
+        Ok(Runtime {
+            config,
+            spool_dir,
+            domains,
+            quarantine,
+            session,
+        })
+    }
+}
+
+/// What an SMTP session needs of the configuration.
+fn session_settings(config: &Config) -> mail::smtp::server::Settings {
+    let limits = &config.limits;
+    mail::smtp::server::Settings {
+        hostname: Line::reason(config.smtp.hostname.as_bytes()),
+        size_max: limits.message_size,
+        recipients_max: limits.recipients as usize,
+        commands_max: limits.commands,
+        unrecognized_max: limits.unrecognized_commands,
+        errors_max: limits.errors,
+        text_line_max: usize::try_from(limits.text_line_length).unwrap_or(usize::MAX),
+    }
+}
+
+/// What the quarantine needs of the configuration.
+fn quarantine_settings(config: &Config) -> crate::quarantine::Settings {
+    let limits = &config.limits;
+    crate::quarantine::Settings {
+        root: config.paths.spam.clone(),
+        hostname: config.smtp.hostname.clone(),
+        budget: Budget {
+            total_octets: limits.quarantine_size,
+            per_domain_octets: limits.quarantine_domain_size,
+            per_client_network_octets: limits.quarantine_client_size,
+            free_floor_octets: limits.quarantine_free,
+        },
+        zero_based_days: config.quarantine.zero_based_days,
+    }
+}
+
+impl Gateway {
+    /// Takes over what was opened.
+    pub fn new(runtime: Runtime, store: Store, seal: Seal) -> Gateway {
+        let runtime = RwLock::new(Arc::new(runtime));
+        Gateway {
+            runtime,
+            relays: Relays::default(),
+            store,
+            seal,
+            doors: Arc::default(),
+        }
+    }
+
+    /// What holds now. A connection keeps what it began with.
+    pub fn runtime(&self) -> Arc<Runtime> {
+        self.runtime.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces it; connections that run keep the old one.
+    pub fn reload(&self, runtime: Runtime) {
+        *self.runtime.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(runtime);
+    }
+
+    /// Who is connected.
+    pub fn doors(&self) -> &Arc<Doors> {
+        &self.doors
+    }
+
+    /// The context store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The connections to next hops.
+    pub fn relays(&self) -> &Relays {
+        &self.relays
+    }
+
+    /// Judges a message for each of its recipients and acts. The reply stands for all of them.
+    pub async fn message(&self, runtime: &Runtime, arrival: Arrival) -> Reply {
+        let (started, octets) = (Instant::now(), arrival.body.octets());
+        let reply = self.judge(runtime, arrival, started).await;
+        METRICS.answered(&reply, octets, started.elapsed());
+        reply
+    }
+
+    async fn judge(&self, runtime: &Runtime, arrival: Arrival, started: Instant) -> Reply {
+        let Arrival { envelope, body, now } = arrival;
+        let message = Message::parse(&body.head);
+        if let Some(reply) = unfit(&message) {
+            return reply;
+        }
+        let facts = MessageFacts {
+            received_s: now.timestamp().as_second(),
+            client: envelope.client(),
+            helo: envelope.helo().clone(),
+            reverse_path: envelope.reverse_path().clone(),
+            tls: envelope.tls().cloned(),
+            login: envelope.login().cloned(),
+            conduct: envelope.conduct(),
+            content: content_facts(&message, &body),
+        };
+        let targets = targets(&envelope, &facts);
+        let id = MailwardId::new(facts.received_s, chance());
+        let case = Case {
+            runtime,
+            envelope: &envelope,
+            facts,
+            targets,
+            message: &message,
+            body: &body,
+            id,
+            now: &now,
+            started,
+            deadline: Deadline::within(started, Duration::from_secs(runtime.config.limits.answer_s)),
+        };
+        self.act(case).await
+    }
+}
+
+/// The head of a large message tells almost all; only whether the body is blank needs the rest.
+fn content_facts(message: &Message<'_>, body: &Body) -> ContentFacts {
+    let mut facts = ContentFacts::gather(message, body.octets());
+    facts.body_is_blank &= body.tail.as_ref().is_none_or(Spool::is_blank);
+    facts
+}
+
+/// Every recipient with its verdict. Mail from `relay_networks` is not judged.
+fn targets<'a>(envelope: &'a Envelope, facts: &MessageFacts) -> Vec<Target<'a>> {
+    let unjudged = || Verdict {
+        disposition: Disposition::Accept,
+        reasons: Vec::new(),
+    };
+    let foreign = envelope.foreign().iter().map(|address| Target {
+        address,
+        local: None,
+        verdict: unjudged(),
+        progress: Progress::Open,
+    });
+    let local = envelope.recipients().iter().map(|recipient| Target {
+        address: &recipient.facts.address,
+        local: Some((&recipient.facts.mailbox, &recipient.domain)),
+        verdict: decide(facts, &recipient.facts, recipient.domain.policy()),
+        progress: Progress::Open,
+    });
+    foreign.chain(local).collect()
+}
+
+/// A message that is refused whoever it is for.
+pub(crate) fn unfit(message: &Message<'_>) -> Option<Reply> {
+    if message.header_is_oversized() {
+        return Some(Reply::new(
+            554,
+            (5, 6, 0),
+            Line::literal("The message's header is too large"),
+        ));
+    }
+    let hops = message.fields().iter().filter(|field| field.is("Received")).count();
+    (hops > RECEIVED_MAX).then(|| {
+        Reply::new(
+            554,
+            (5, 4, 6),
+            Line::literal("Too many hops: the message goes in circles"),
+        )
+    })
+}
+
+/// Randomness for an id; a broken source of it is no reason to stop, since ids only must not repeat.
+fn chance() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| {
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::from(since.subsec_nanos()) << 20 ^ u64::from(std::process::id())
+    })
+}
+
+/// Whether a domain is ours, as RCPT needs it.
+pub(crate) fn local(found: Found) -> Result<Arc<crate::domains::DomainView>, NotLocal> {
+    match found {
+        Found::Local(view) => Ok(view),
+        Found::NotLocal => Err(NotLocal::Foreign),
+        Found::Unreadable { .. } => Err(NotLocal::Unreadable),
+    }
+}
+
+/// Why a domain's mail cannot be taken.
+pub(crate) enum NotLocal {
+    /// It is none of ours.
+    Foreign,
+    /// It is ours, but cannot be read now.
+    Unreadable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unchanged_quarantine_is_taken_over_by_a_reload_and_another_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("domains")).unwrap();
+        let mut config = Config::first_run(dir.path());
+        let first = Runtime::open(config.clone(), None).ok().unwrap();
+        config.limits.recipients += 1;
+        let second = Runtime::open(config.clone(), Some(&first)).ok().unwrap();
+        assert!(Arc::ptr_eq(&first.quarantine, &second.quarantine));
+        assert_eq!(second.session.recipients_max, first.session.recipients_max + 1);
+        config.limits.quarantine_size += 1;
+        let third = Runtime::open(config, Some(&second)).ok().unwrap();
+        assert!(!Arc::ptr_eq(&second.quarantine, &third.quarantine));
+    }
+}

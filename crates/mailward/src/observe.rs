@@ -1,0 +1,129 @@
+//! What the daemon says of its work: one line for each message and recipient, as text or JSON.
+//!
+//! Foreign text comes as [`mail::Line`] or is quoted with escapes, so no sender can write log lines. Subjects and bodies
+//! are never logged.
+//!
+//! Logging never fails and never waits: a full disk behind standard error, or a reader of it that stands still, costs
+//! log lines and nothing else.
+//!
+//! - `writer`: standard error behind a queue.
+
+mod writer;
+
+use crate::config::{Log, LogFormat, LogLevel};
+use crate::metrics::METRICS;
+use judge::verdict::Verdict;
+use mail::{Line, Reply};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{self, IsTerminal};
+use std::panic::PanicHookInfo;
+use std::time::Duration;
+use store::MailwardId;
+use tracing::Level;
+use writer::Lines;
+
+/// How long the end of the program waits for the last lines to be read.
+const FLUSH_WAIT: Duration = Duration::from_secs(1);
+/// Longest message of a panic, in characters.
+const PANIC_CHARS_MAX: usize = 1000;
+
+/// The log of this process. Dropped at its end, it waits a moment for lines that are not written yet.
+#[derive(Debug)]
+#[must_use = "dropped at once, it says nothing of the end"]
+pub struct Logging(Lines);
+
+/// Begins to log, on standard error.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn init(log: &Log) -> io::Result<Logging> {
+    let level = match log.level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+    };
+    let missing = |_: &Lines, lines| tracing::error!(lines, "lines are missing here: standard error took none");
+    let lines = Lines::start(io::stderr(), missing)?;
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .log_internal_errors(false)
+        .with_writer(lines.clone());
+    // A second call keeps the first one's form; tests start more than one daemon in a process.
+    let begun = match log.format {
+        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    if begun.is_ok() {
+        // The usual hook writes to standard error itself, and waits there for a reader.
+        std::panic::set_hook(Box::new(log_panic));
+    }
+    Ok(Logging(lines))
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let text = Line::clean(panic.payload_as_str().unwrap_or("no text").as_bytes(), PANIC_CHARS_MAX);
+    let at = panic.location().map(ToString::to_string).unwrap_or_default();
+    // Only with RUST_BACKTRACE set.
+    let backtrace = Backtrace::capture();
+    match backtrace.status() {
+        BacktraceStatus::Captured => tracing::error!(at, %backtrace, "panicked: {text}"),
+        _ => tracing::error!(at, "panicked: {text}"),
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.0.flush(FLUSH_WAIT);
+    }
+}
+
+/// One message for one recipient.
+#[derive(Debug)]
+pub struct Disposed<'a> {
+    /// Its id.
+    pub id: MailwardId,
+    /// Who connected.
+    pub client: std::net::IpAddr,
+    /// The HELO name.
+    pub helo: &'a Line,
+    /// What MAIL FROM carried, with brackets.
+    pub reverse_path: &'a Line,
+    /// What RCPT TO carried.
+    pub recipient: &'a str,
+    /// What became of it, in a word.
+    pub disposition: &'a str,
+    /// Why; absent for mail that was not judged.
+    pub verdict: Option<&'a Verdict>,
+    /// What the sender was told.
+    pub reply: &'a Reply,
+    /// From the last octet to the reply.
+    pub took_ms: u32,
+}
+
+impl Disposed<'_> {
+    /// Writes the line and counts.
+    pub fn log(&self) {
+        let decider = self.verdict.and_then(Verdict::decisive).map(|reason| reason.source);
+        METRICS.disposed(self.disposition, decider);
+        let reasons: Vec<String> = self
+            .verdict
+            .iter()
+            .flat_map(|verdict| &verdict.reasons)
+            .map(|reason| format!("{}: {}", reason.source, reason.text))
+            .collect();
+        tracing::info!(
+            id = %self.id,
+            client = %self.client,
+            helo = self.helo.as_str(),
+            reverse_path = self.reverse_path.as_str(),
+            recipient = Line::reason(self.recipient.as_bytes()).as_str(),
+            disposition = self.disposition,
+            reply = self.reply.code(),
+            reasons = reasons.join("; "),
+            took_ms = self.took_ms,
+            "message"
+        );
+    }
+}
