@@ -4,13 +4,14 @@
 //! - [`front`]: the doors. - [`gateway`]: one message: gather, decide, act. - [`relay`]: next hops.
 //! - [`body`]: a message as received, large ones in files.
 //! - [`domains`]: the tree of plain files that decides. - [`quarantine`]: what was refused or held.
-//! - [`config`]: what an operator can set. - [`observe`]: logs. - [`metrics`]: counts.
+//! - [`config`]: what an operator can set. - [`observe`]: logs. - [`metrics`]: counts. - [`cli`]: the commands.
 //! - [`process`]: what the daemon may, and whom it becomes. - [`notify`]: what systemd is told of it.
 
-// They panic when nobody reads any more; what the commands say does not.
+// They panic when nobody reads any more; `cli::say` does not.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod body;
+pub mod cli;
 pub mod config;
 pub mod domains;
 pub mod front;

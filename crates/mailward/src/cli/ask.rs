@@ -1,0 +1,125 @@
+//! The commands that the daemon answers at its socket while it runs, and that otherwise open the files themselves.
+
+use super::control::client;
+use super::desk::{Caller, Desk, Out};
+use super::{Trouble, load, quarantine, report, status, why};
+use crate::config::Config;
+use serde::{Deserialize, Serialize};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What is asked; with its options as the command line has them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ask {
+    Status(status::Options),
+    Reload,
+    Why(why::Options),
+    Quarantine(quarantine::Options),
+    Report(report::Options),
+}
+
+impl Ask {
+    /// Whether a user of the machine may ask it, of mail of their own.
+    fn is_for_owners(&self) -> bool {
+        match self {
+            Ask::Why(_) => true,
+            Ask::Quarantine(options) => options.is_for_owners(),
+            Ask::Status(_) | Ask::Reload | Ask::Report(_) => false,
+        }
+    }
+
+    /// Whether its work goes on when nobody reads of it any more, and its exit code tells how it went.
+    fn is_ended_unread(&self) -> bool {
+        match self {
+            Ask::Quarantine(options) => options.is_ended_unread(),
+            Ask::Reload => true,
+            Ask::Why(_) | Ask::Status(_) | Ask::Report(_) => false,
+        }
+    }
+}
+
+/// Where a daemon with this configuration answers.
+pub(super) fn socket(config: &Config) -> PathBuf {
+    config.paths.state.join("control.sock")
+}
+
+/// Runs a command: through the daemon if one answers, else alone.
+pub(super) fn run(path: Option<&Path>, ask: Ask) -> Result<ExitCode, Trouble> {
+    let config = load(path)?;
+    let is_ended_unread = ask.is_ended_unread();
+    let (mut text, mut errors) = (
+        Stream(std::io::stdout().lock(), is_ended_unread),
+        Stream(std::io::stderr().lock(), is_ended_unread),
+    );
+    let mut out = Out {
+        text: &mut text,
+        errors: &mut errors,
+        columns: columns(),
+    };
+    let exit = match client::connect(&socket(&config))? {
+        Some(daemon) => daemon.answer(ask, &mut out)?,
+        None => answer(&Desk::alone(config)?, &ask, &mut out)?,
+    };
+    out.text.flush()?;
+    Ok(ExitCode::from(exit))
+}
+
+/// Where a command says what it did. Of work that is ended unread, what nobody takes is lost; otherwise that nobody
+/// does ends the command.
+struct Stream<W>(W, bool);
+
+impl<W: Write> Write for Stream<W> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self.1 {
+            true => {
+                let _ = self.0.write_all(octets);
+                Ok(octets.len())
+            }
+            false => self.0.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.0.flush() {
+            Err(_) if self.1 => Ok(()),
+            flushed => flushed,
+        }
+    }
+}
+
+/// Answers; the exit code for the command line.
+pub(super) fn answer(desk: &Desk, ask: &Ask, out: &mut Out<'_>) -> Result<u8, Trouble> {
+    if let Caller::Owner(mailbox) = desk.caller()
+        && !ask.is_for_owners()
+    {
+        return Err(Trouble::hint(
+            format!("only root and the daemon's user may ask this; you may ask about mail for {mailbox}"),
+            "`mailward why` and `mailward quarantine list`, `search`, `show` and `release` are yours",
+        ));
+    }
+    match ask {
+        Ask::Status(options) => status::run(desk, options, out),
+        Ask::Reload => reload(desk, out),
+        Ask::Why(options) => why::run(desk, options, out),
+        Ask::Quarantine(options) => quarantine::run(desk, options, out),
+        Ask::Report(options) => report::run(desk, options, out),
+    }
+}
+
+fn reload(desk: &Desk, out: &mut Out<'_>) -> Result<u8, Trouble> {
+    let kept = desk.daemon()?.reload()?;
+    for line in kept.iter().map(String::as_str).chain(["configuration reloaded"]) {
+        writeln!(out.text, "{line}")?;
+    }
+    Ok(0)
+}
+
+/// The terminal's width, from the shell; what goes into a pipe is wide.
+fn columns() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    columns
+        .filter(|_| std::io::stdout().is_terminal())
+        .unwrap_or(crate::quarantine::print::COLUMNS)
+}

@@ -1,0 +1,86 @@
+//! `mailward check`: mistakes in the configuration and the domains' files, before they cost mail.
+
+use super::{Trouble, harmless_json, load};
+use crate::config::Fault;
+use crate::domains::{Finding, Roots, Severity, audit};
+use clap::Args;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// One JSON object a finding
+    #[arg(long)]
+    json: bool,
+    /// Print the configuration that holds, each key with its meaning, and do nothing else
+    #[arg(long)]
+    print: bool,
+}
+
+pub(super) fn run(path: Option<&Path>, options: &Options) -> Result<ExitCode, Trouble> {
+    let mut out = std::io::stdout().lock();
+    let config = match load(path) {
+        Err(Trouble::Config(faults)) if options.json => {
+            for fault in &faults {
+                writeln!(out, "{}", harmless_json(&fault_json(fault).to_string()))?;
+            }
+            return Ok(ExitCode::from(2));
+        }
+        loaded => loaded?,
+    };
+    if options.print {
+        out.write_all(config.print().as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let roots = Roots {
+        domains: config.paths.domains.clone(),
+        blacklist_d: config.paths.blacklist_d.clone(),
+    };
+    let findings = audit(&roots, &|hop| config.is_ourselves(hop));
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    for finding in &findings {
+        if options.json {
+            writeln!(out, "{}", harmless_json(&json(finding).to_string()))?;
+        } else {
+            writeln!(out, "{finding}")?;
+        }
+    }
+    if !options.json {
+        match (errors, warnings) {
+            (0, 0) => writeln!(
+                out,
+                "nothing wrong in {} and the configuration",
+                config.paths.domains.display()
+            )?,
+            _ => writeln!(out, "{errors} errors, {warnings} warnings")?,
+        }
+    }
+    Ok(if errors == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
+}
+
+/// In the form of a finding.
+fn fault_json(fault: &Fault) -> serde_json::Value {
+    serde_json::json!({
+        "path": fault.path,
+        "line": fault.line,
+        "severity": Severity::Error.to_string(),
+        "message": fault.message,
+        "hint": fault.hint,
+    })
+}
+
+fn json(finding: &Finding) -> serde_json::Value {
+    serde_json::json!({
+        "path": finding.path,
+        "line": finding.line,
+        "severity": finding.severity.to_string(),
+        "message": finding.message,
+        "hint": finding.hint,
+    })
+}

@@ -1,0 +1,236 @@
+//! One process of the daemon: what its parts share, whichever of them it runs.
+
+use super::parts::{Part, Parts};
+use super::{Trouble, load};
+use crate::config::Config;
+use crate::gateway::{Gateway, Runtime, Seal};
+use crate::metrics::{Door, METRICS, Readings, exposition};
+use crate::quarantine::Expiry;
+use crate::relay::Relays;
+use jiff::Zoned;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use store::Store;
+use tokio::time::interval;
+
+/// How often old records and old quarantine days are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+/// How often the store's size is looked at, so that a flood of mail between two hours does not fill the disk.
+const STORE_SIZE: Duration = Duration::from_secs(180);
+/// How often idle connections are.
+const IDLE_CONNECTIONS: Duration = Duration::from_secs(30);
+const DAY_S: i64 = 24 * 3600;
+
+/// A process of the daemon.
+pub(super) struct Daemon {
+    core: Core,
+    parts: Parts,
+    config_path: Option<PathBuf>,
+    /// One reload at a time, so that what was read last is what holds.
+    reloading: Mutex<()>,
+    started: Instant,
+    started_s: i64,
+}
+
+enum Core {
+    /// With the door for mail.
+    Gateway(Arc<Gateway>),
+    /// Without: no store is open for writing.
+    Rest {
+        runtime: RwLock<Arc<Runtime>>,
+        relays: Relays,
+    },
+}
+
+impl Daemon {
+    /// Opens what the parts need.
+    pub(super) fn open(config: Config, config_path: Option<&Path>, parts: Parts) -> Result<Daemon, Trouble> {
+        let state = config.paths.state.clone();
+        let store_path = config.store_path();
+        let core = if parts.has(Part::Smtp) {
+            let seal = Seal::load(&state)
+                .map_err(|error| Trouble::new(format!("cannot read the key in {}: {error}", state.display())))?;
+            let store = Store::open(&store_path).map_err(|error| Trouble::store(&store_path, &error))?;
+            Core::Gateway(Arc::new(Gateway::new(open(config, None)?, store, seal)))
+        } else {
+            Core::Rest {
+                runtime: RwLock::new(Arc::new(open(config, None)?)),
+                relays: Relays::default(),
+            }
+        };
+        Ok(Daemon {
+            core,
+            parts,
+            config_path: config_path.map(Path::to_owned),
+            reloading: Mutex::new(()),
+            started: Instant::now(),
+            started_s: jiff::Timestamp::now().as_second(),
+        })
+    }
+
+    /// What holds now.
+    pub(super) fn runtime(&self) -> Arc<Runtime> {
+        match &self.core {
+            Core::Gateway(gateway) => gateway.runtime(),
+            Core::Rest { runtime, .. } => runtime.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    pub(super) fn relays(&self) -> &Relays {
+        match &self.core {
+            Core::Gateway(gateway) => gateway.relays(),
+            Core::Rest { relays, .. } => relays,
+        }
+    }
+
+    /// The gateway, where this process runs the door.
+    pub(super) fn gateway(&self) -> Option<&Arc<Gateway>> {
+        match &self.core {
+            Core::Gateway(gateway) => Some(gateway),
+            Core::Rest { .. } => None,
+        }
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Seconds since 1970.
+    pub(super) fn started_s(&self) -> i64 {
+        self.started_s
+    }
+
+    /// SMTP connections now, where this process runs the door.
+    pub(super) fn connections(&self) -> Option<u32> {
+        self.gateway().map(|gateway| gateway.doors().count())
+    }
+
+    /// The text for Prometheus.
+    pub(super) fn exposition(&self) -> String {
+        let runtime = self.runtime();
+        let readings = Readings {
+            door: self.gateway().map(|gateway| Door {
+                connections: gateway.doors().count(),
+                body_octets: gateway.doors().body_octets(),
+                store_queued: gateway.store().queued(),
+            }),
+            quarantine_octets: runtime.quarantine.used_octets(),
+            notes_unwritten: runtime.quarantine.notes_unwritten(),
+            domains_disk_accesses: runtime.domains.disk_accesses(),
+            started_s: self.started_s,
+        };
+        exposition(&METRICS, &readings)
+    }
+
+    /// Reads the configuration again. If anything is wrong with it, what holds goes on holding. Gives what changed
+    /// and needs a restart.
+    pub(super) fn reload(&self) -> Result<Vec<String>, Trouble> {
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = load(self.config_path.as_deref())?;
+        let old = self.runtime();
+        let is_kept = config.smtp.all_listeners() != old.config.smtp.all_listeners()
+            || config.tls != old.config.tls
+            || config.store_path() != old.config.store_path()
+            || config.log != old.config.log
+            || config.process != old.config.process
+            || config.metrics != old.config.metrics;
+        let runtime = open(config, Some(&old))?;
+        match &self.core {
+            Core::Gateway(gateway) => gateway.reload(runtime),
+            Core::Rest { runtime: held, .. } => {
+                *held.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(runtime);
+            }
+        }
+        tracing::info!("configuration reloaded");
+        let text = "`[smtp]` listeners, `[tls]`, `[store] url`, `[paths] state`, `[log]`, `[process]` and `[metrics]` change only with a restart";
+        if is_kept {
+            tracing::warn!("{text}");
+        }
+        Ok(if is_kept { vec![text.to_owned()] } else { Vec::new() })
+    }
+
+    /// Lets go of what is past its time; runs until it is dropped.
+    pub(super) async fn housekeeping(self: Arc<Daemon>) {
+        let mut hourly = interval(HOUSEKEEPING);
+        let mut sizing = interval(STORE_SIZE);
+        let mut often = interval(IDLE_CONNECTIONS);
+        loop {
+            tokio::select! {
+                _ = often.tick() => self.relays().close_idle(),
+                _ = sizing.tick() => {
+                    if let Some(gateway) = self.gateway() {
+                        keep_to_size(gateway).await;
+                    }
+                }
+                _ = hourly.tick() => {
+                    if let Some(gateway) = self.gateway() {
+                        expire_records(gateway).await;
+                    }
+                    self.keep_quarantine().await;
+                }
+            }
+        }
+    }
+
+    /// Expires the quarantine; where another process does that, only counts what is left.
+    async fn keep_quarantine(&self) {
+        let quarantine = self.runtime().quarantine.clone();
+        let is_ours = self.parts.has(Part::Quarantine);
+        let work = move || {
+            if !is_ours {
+                return quarantine.recount().map_err(|trouble| trouble.to_string());
+            }
+            let removed = quarantine
+                .expire(&Zoned::now(), Expiry::default())
+                .map_err(|error| error.to_string())?;
+            if !removed.days.is_empty() {
+                tracing::info!(days = removed.days.len(), "old quarantine days expired");
+            }
+            for trouble in removed.troubles {
+                tracing::warn!(%trouble, "a part of the quarantine was not expired");
+            }
+            Ok(())
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error, "the quarantine was not expired"),
+            Err(error) => tracing::error!(%error, "the quarantine was not expired"),
+        }
+    }
+}
+
+fn open(config: Config, before: Option<&Runtime>) -> Result<Runtime, Trouble> {
+    Runtime::open(config, before).map_err(|(message, hint)| Trouble::Said(message, hint))
+}
+
+async fn expire_records(gateway: &Gateway) {
+    let keep_days = gateway.runtime().config.store.keep_days;
+    let before_s = jiff::Timestamp::now().as_second() - i64::from(keep_days) * DAY_S;
+    match gateway.store().expire(before_s).await {
+        Ok(0) => {}
+        Ok(records) => tracing::info!(records, "old records expired"),
+        Err(error) => tracing::warn!(%error, "old records stay"),
+    }
+}
+
+/// Lets go of the oldest records while the store is too large.
+async fn keep_to_size(gateway: &Gateway) {
+    let size_max = gateway.runtime().config.store.size_max;
+    match gateway.store().expire_to_size(size_max).await {
+        Ok(0) => {}
+        Ok(records) => {
+            tracing::warn!(
+                records,
+                size_max,
+                hint = "raise `[store] size_max`, or lower `keep_days`",
+                "records were forgotten before their time, because the store was full"
+            );
+        }
+        Err(error) => tracing::warn!(%error, "the store's size is not kept"),
+    }
+}

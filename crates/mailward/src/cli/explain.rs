@@ -1,0 +1,142 @@
+//! Verdicts for people: the same sentences for `why` and `scan`. Every text, foreign or not, becomes one harmless line.
+
+use super::harmless;
+use judge::evidence::{AuthorField, ContentFacts, MessageFacts, RecipientFacts, UserStanding};
+use judge::verdict::{Disposition, Rejection, Verdict};
+use std::fmt::Write;
+
+/// One aligned line: a label of up to nine characters, and a text, which may be foreign.
+pub(super) fn line(out: &mut String, label: &str, text: impl std::fmt::Display) {
+    let _ = writeln!(out, "  {label:<9} {}", harmless(text));
+}
+
+/// What was decided, and each reason in a sentence.
+pub(super) fn verdict(out: &mut String, verdict: &Verdict) {
+    line(out, "verdict", disposition(&verdict.disposition));
+    if verdict.reasons.is_empty() {
+        line(out, "because", "Nothing speaks against it.");
+    }
+    for (n, reason) in verdict.reasons.iter().enumerate() {
+        line(out, if n == 0 { "because" } else { "" }, reason.sentence());
+    }
+}
+
+/// The disposition in words.
+pub(super) fn disposition(disposition: &Disposition) -> String {
+    match disposition {
+        Disposition::Accept => "accept: delivered".into(),
+        Disposition::Tag => "tag: delivered with a mark in the header".into(),
+        Disposition::File(folder) => format!("file: delivered into the folder `{}`", folder.as_str()),
+        Disposition::Hold => "hold: taken, and kept in the quarantine".into(),
+        Disposition::Reject(Rejection::UnknownUser) => {
+            "reject: refused (550 5.1.1), a copy kept in the quarantine".into()
+        }
+        Disposition::Reject(Rejection::Policy) => "reject: refused (550 5.7.1), a copy kept in the quarantine".into(),
+        Disposition::Defer => "defer: the sender was asked to try again".into(),
+        Disposition::Discard => "discard: taken, and kept only for the retention time".into(),
+    }
+}
+
+/// What was known of the message.
+pub(super) fn message(out: &mut String, facts: &MessageFacts) {
+    let MessageFacts {
+        received_s,
+        client,
+        helo,
+        reverse_path,
+        tls,
+        login,
+        conduct: _,
+        content,
+    } = facts;
+    let time = jiff::Timestamp::from_second(*received_s).map(|t| t.to_zoned(jiff::tz::TimeZone::system()));
+    if let Ok(time) = time {
+        line(out, "received", time.strftime("%a %d %b %Y %H:%M:%S %:z"));
+    }
+    line(out, "client", format_args!("{client}, which called itself `{helo}`"));
+    line(
+        out,
+        "sender",
+        if reverse_path.is_null() {
+            "<> (a notification)".into()
+        } else {
+            format!("<{reverse_path}>")
+        },
+    );
+    if let Some(login) = login {
+        line(out, "login", login);
+    }
+    match tls {
+        Some(tls) => line(
+            out,
+            "transport",
+            format_args!("encrypted, {} with {}", tls.version, tls.cipher),
+        ),
+        None => line(out, "transport", "not encrypted"),
+    }
+    self::content(out, content);
+}
+
+/// What its header and body say.
+fn content(out: &mut String, content: &ContentFacts) {
+    let ContentFacts {
+        size_octets,
+        message_id,
+        subject,
+        asks_moderation: _,
+        has_date,
+        author,
+        mailer,
+        is_junk_mailer: _,
+        has_signature,
+        body_is_blank,
+    } = content;
+    line(
+        out,
+        "from",
+        match author {
+            AuthorField::Missing => "missing or empty".into(),
+            AuthorField::Plain(text) | AuthorField::BogusInitial(text) | AuthorField::TwoAts(text) => text.to_string(),
+        },
+    );
+    line(out, "subject", subject.as_ref().map_or("none", |s| s.as_str()));
+    if let Some(id) = message_id {
+        line(out, "msg-id", id);
+    }
+    if let Some(mailer) = mailer {
+        line(out, "mailer", mailer);
+    }
+    let mut traits = vec![format!("{size_octets} octets")];
+    traits.push(if *has_date { "dated" } else { "no Date field" }.into());
+    traits.push(
+        if *has_signature {
+            "carries a DKIM signature (not verified)"
+        } else {
+            "no DKIM signature"
+        }
+        .into(),
+    );
+    if *body_is_blank {
+        traits.push("empty body".into());
+    }
+    line(out, "form", traits.join(", "));
+}
+
+/// What was known of a recipient.
+pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
+    let RecipientFacts {
+        address,
+        mailbox,
+        user,
+        blacklisted: _,
+        whitelisted: _,
+    } = facts;
+    let standing = match user {
+        UserStanding::Valid => "a listed user",
+        UserStanding::Anyone => "not listed, but the domain takes mail for anyone",
+        UserStanding::Invalid => "listed as invalid",
+        UserStanding::Unknown => "not listed",
+        UserStanding::NotFromClient => "a listed user, but not for this client",
+    };
+    line(out, "to", format_args!("<{address}>, {standing}; mailbox {mailbox}"));
+}

@@ -1,0 +1,169 @@
+//! `mailward status`: how the daemon fares.
+
+use super::daemon::Daemon;
+use super::desk::{Desk, Out};
+use super::explain::line;
+use super::{Trouble, harmless_json};
+use crate::metrics::{HopHealth, METRICS};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+pub(super) struct Options {
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(desk: &Desk, options: &Options, out: &mut Out<'_>) -> Result<u8, Trouble> {
+    let daemon = desk.daemon()?;
+    let text = match options.json {
+        true => harmless_json(&serde_json::to_string_pretty(&json(daemon)).map_err(Trouble::new)?) + "\n",
+        false => text(daemon),
+    };
+    out.text.write_all(text.as_bytes())?;
+    Ok(0)
+}
+
+fn text(daemon: &Daemon) -> String {
+    let runtime = daemon.runtime();
+    let mut out = format!(
+        "mailward {}, up for {}, process {} ({})\n",
+        env!("CARGO_PKG_VERSION"),
+        span(daemon.uptime()),
+        std::process::id(),
+        daemon.parts()
+    );
+    if let Some(now) = daemon.connections() {
+        let (came, turned_away) = METRICS.visitors();
+        line(
+            &mut out,
+            "clients",
+            format_args!("{now} now; since the start {came} came in, {turned_away} were turned away"),
+        );
+        let words: Vec<_> = METRICS
+            .by_disposition()
+            .map(|(word, n)| format!("{word} {n}"))
+            .collect();
+        let words = if words.is_empty() {
+            "none since the start".into()
+        } else {
+            words.join(", ")
+        };
+        line(&mut out, "messages", words);
+        let (begun, failed) = METRICS.store_begins();
+        let path = runtime.config.store_path();
+        let store = format!("{}: {begun} messages recorded, {failed} could not be", path.display());
+        line(&mut out, "store", store);
+    }
+    let hops = METRICS.hops.health();
+    if hops.is_empty() {
+        line(&mut out, "next hop", "no message since the start");
+    }
+    for (name, health) in &hops {
+        line(&mut out, "next hop", hop_text(name, health));
+    }
+    let (used, limits) = (runtime.quarantine.used_octets(), &runtime.config.limits);
+    let mut quarantine = format!("{} of {}", octets(used), octets(limits.quarantine_size));
+    if runtime.quarantine.notes_unwritten() > 0 {
+        let _ = write!(
+            quarantine,
+            "; refusals without even a line: {}",
+            runtime.quarantine.notes_unwritten()
+        );
+    }
+    line(&mut out, "held", quarantine);
+    line(&mut out, "domains", runtime.domains.names().len());
+    out
+}
+
+fn hop_text(name: &str, health: &HopHealth) -> String {
+    let HopHealth {
+        taken, refused, later, ..
+    } = health;
+    let mut text = format!("{name}: took {taken}, refused {refused}, deferred {later}");
+    match &health.trouble {
+        Some((at, why)) if !health.is_well() => {
+            let _ = write!(text, "; IN TROUBLE, last {} ago: {why}", span(at.elapsed()));
+        }
+        Some((at, _)) => {
+            let _ = write!(text, "; last trouble {} ago", span(at.elapsed()));
+        }
+        None => {}
+    }
+    text
+}
+
+fn json(daemon: &Daemon) -> serde_json::Value {
+    let runtime = daemon.runtime();
+    let (came, turned_away) = METRICS.visitors();
+    let (begun, failed) = METRICS.store_begins();
+    let hop = |(name, health): (String, HopHealth)| {
+        serde_json::json!({
+            "next_hop": name,
+            "is_well": health.is_well(),
+            "taken": health.taken,
+            "refused": health.refused,
+            "later": health.later,
+            "taken_ago_s": health.taken_at.map(|at| at.elapsed().as_secs()),
+            "trouble_ago_s": health.trouble.as_ref().map(|(at, _)| at.elapsed().as_secs()),
+            "trouble": health.trouble.as_ref().map(|(_, why)| why.as_str()),
+        })
+    };
+    serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "started_s": daemon.started_s(),
+        "uptime_s": daemon.uptime().as_secs(),
+        "parts": daemon.parts().to_string().split(", ").collect::<Vec<_>>(),
+        "connections": {"now": daemon.connections(), "total": came, "turned_away": turned_away},
+        "messages": METRICS.by_disposition().collect::<std::collections::BTreeMap<_, _>>(),
+        "next_hops": METRICS.hops.health().into_iter().map(hop).collect::<Vec<_>>(),
+        "quarantine": {
+            "octets": runtime.quarantine.used_octets(),
+            "octets_max": runtime.config.limits.quarantine_size,
+            "notes_unwritten": runtime.quarantine.notes_unwritten(),
+        },
+        "store": {"path": runtime.config.store_path(), "recorded": begun, "failures": failed},
+        "domains": runtime.domains.names().len(),
+    })
+}
+
+/// The two largest units of a time.
+fn span(time: Duration) -> String {
+    let s = time.as_secs();
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min {} s", s / 60, s % 60),
+        3600..86400 => format!("{} h {} min", s / 3600, s % 3600 / 60),
+        _ => format!("{} d {} h", s / 86400, s % 86400 / 3600),
+    }
+}
+
+fn octets(octets: u64) -> String {
+    let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.iter().find(|(_, factor)| octets >= *factor) {
+        Some((unit, factor)) => format!("{:.1} {unit}", octets as f64 / *factor as f64),
+        None => format!("{octets} octets"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_have_two_significant_units() {
+        let of = |s| span(Duration::from_secs(s));
+        assert_eq!(
+            [of(59), of(61), of(7260), of(90000)],
+            ["59 s", "1 min 1 s", "2 h 1 min", "1 d 1 h"]
+        );
+        assert_eq!(
+            [octets(1023), octets(1536), octets(10 << 30)],
+            ["1023 octets", "1.5 KiB", "10.0 GiB"]
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! The `mailward` command.
+
+fn main() -> std::process::ExitCode {
+    mailward::cli::run()
+}
