@@ -1,0 +1,41 @@
+//! The integration tests, one binary: they drive the built `mailward` over sockets and look at what it leaves on disk.
+//!
+//! Nothing here reaches into the crates. What the gateway promises to the world, it must keep from the outside.
+
+mod actions;
+mod bdat;
+mod bsmtp;
+mod commands;
+mod control;
+mod crowds;
+mod daemon;
+mod docs;
+mod door_proxy;
+mod door_tls;
+mod door_xclient;
+mod harmless_commands;
+mod held;
+mod hop_tls;
+mod hop_xclient;
+mod hostile;
+mod kill;
+mod large;
+mod late;
+mod limits;
+mod lmtp;
+mod logging;
+mod logs;
+mod maildirs;
+mod metrics;
+mod nexthop;
+mod observed;
+mod ops;
+mod postfix;
+mod relaying;
+mod rig;
+mod shadow_report;
+mod smuggling;
+mod support;
+mod tidy;
+mod tree;
+mod why;

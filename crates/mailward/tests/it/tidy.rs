@@ -1,0 +1,197 @@
+//! The house rules that a program can check: sizes, documentation, and which way imports may go.
+//!
+//! Code is read as rustfmt writes it: a function ends at the first line that closes its brace at its own depth.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest function and file, in lines.
+const FUNCTION_LINES_MAX: usize = 70;
+const FILE_LINES_MAX: usize = 800;
+
+/// Functions and files that may be longer, and why.
+const EXCUSED: [(&str, &str); 0] = [];
+
+fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// Every Rust file of our crates, tests, benches and fuzz targets included, with its text.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let fuzz = ["fuzz_targets", "targets"].map(|dir| workspace().join("fuzz").join(dir));
+    let mut left = vec![workspace().join("crates")];
+    left.extend(fuzz);
+    while let Some(dir) = left.pop() {
+        for entry in fs::read_dir(&dir).expect("our own directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("our own file");
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(found.len() > 50, "only {} files", found.len());
+    found.sort();
+    found
+}
+
+fn excused(name: &str) -> bool {
+    EXCUSED.iter().any(|(excused, _)| name.ends_with(excused))
+}
+
+/// Name and length of each function.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let indent = &line[..line.len() - code.len()];
+        let Some(name) = function_name(code) else { continue };
+        let closes = |line: &&str| {
+            let same_depth = line.strip_prefix(indent).is_some_and(|rest| !rest.starts_with(' '));
+            same_depth && (line.trim_start() == "}" || line.ends_with(';') || line.ends_with("{}"))
+        };
+        let one_line = line.ends_with('}') || line.ends_with(';');
+        let more = lines[start + 1..].iter().position(closes);
+        let length = match one_line {
+            true => 1,
+            false => more.unwrap_or_else(|| panic!("`{name}` has no end")) + 2,
+        };
+        found.push((name.to_owned(), length));
+    }
+    found
+}
+
+/// The name, where a line of code begins a function.
+fn function_name(code: &str) -> Option<&str> {
+    let (before, after) = code.split_once("fn ")?;
+    let words = ["pub", "async", "const", "unsafe", "default"];
+    let is_item = before
+        .split_whitespace()
+        .all(|word| words.contains(&word) || word.starts_with("pub("));
+    let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+    (is_item && end > 0).then(|| &after[..end])
+}
+
+#[test]
+fn functions_are_measured_as_rustfmt_writes_them() {
+    let text = "fn a() {}\n\npub(super) async fn b(\n    x: u8,\n) -> u8 {\n    if x > 0 {\n    }\n    x\n}\n\
+        impl A {\n    fn c(&self) {\n        x\n    }\n    fn d(\n        a: u8,\n    );\n}\nlet f = |fn_like| fn_like;\n";
+    let expected = [("a", 1), ("b", 7), ("c", 3), ("d", 3)];
+    assert_eq!(functions(text), expected.map(|(name, lines)| (name.to_owned(), lines)));
+}
+
+#[test]
+fn no_function_is_longer_than_a_page() {
+    let mut faults = Vec::new();
+    for (path, text) in sources() {
+        for (name, lines) in functions(&text) {
+            let name = format!("{}::{name}", path.display());
+            if lines > FUNCTION_LINES_MAX && !excused(&name) {
+                faults.push(format!("{name}: {lines} lines"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn no_file_is_longer_than_can_be_read_at_once() {
+    let mut faults = Vec::new();
+    for (path, text) in sources() {
+        let lines = text.lines().count();
+        if lines > FILE_LINES_MAX && !excused(&path.to_string_lossy()) {
+            faults.push(format!("{}: {lines} lines", path.display()));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_file_opens_by_saying_what_it_is_for() {
+    let silent: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//! "))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert!(silent.is_empty(), "no `//!`: {}", silent.join("\n"));
+}
+
+#[test]
+fn no_test_is_ignored_and_none_is_called_test() {
+    // Put together here, so that this file does not find itself.
+    let wrong = [
+        format!("#[{}]", "ignore"),
+        format!("#[{} ", "ignore"),
+        format!("fn {}_", "test"),
+    ];
+    let mut faults = Vec::new();
+    for (path, text) in sources() {
+        let found = wrong.iter().filter(|wrong| text.contains(*wrong));
+        faults.extend(found.map(|wrong| format!("{}: {wrong}", path.display())));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Our crates, and which of ours each may use.
+const MAY_USE: [(&str, &[&str]); 4] = [
+    ("mail", &[]),
+    ("judge", &["mail"]),
+    ("store", &["mail", "judge"]),
+    ("mailward", &["mail", "judge", "store"]),
+];
+
+#[test]
+fn imports_between_crates_go_one_way() {
+    let ours: Vec<&str> = MAY_USE.iter().map(|(name, _)| *name).collect();
+    for (name, may_use) in MAY_USE {
+        let path = workspace().join("crates").join(name).join("Cargo.toml");
+        let manifest: toml::Table = fs::read_to_string(&path)
+            .expect("a manifest")
+            .parse()
+            .expect("a manifest is TOML");
+        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let Some(table) = manifest.get(section).and_then(toml::Value::as_table) else {
+                continue;
+            };
+            let used: Vec<&String> = table.keys().filter(|used| ours.contains(&used.as_str())).collect();
+            let stray = used.iter().find(|used| !may_use.contains(&used.as_str()));
+            assert!(stray.is_none(), "{name} uses {}", stray.expect("it is there"));
+        }
+    }
+    let crates: Vec<_> = fs::read_dir(workspace().join("crates"))
+        .expect("our own directory")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| !ours.contains(&name.as_str()))
+        .collect();
+    assert!(crates.is_empty(), "say in `MAY_USE` what they may use: {crates:?}");
+}
+
+#[test]
+fn standards_and_judgement_know_no_sockets_no_clock_and_no_runtime() {
+    let pure = ["crates/mail/src", "crates/judge/src"];
+    let foreign = [
+        "tokio",
+        "std::net::Tcp",
+        "std::net::Udp",
+        "SystemTime::now",
+        "Instant::now",
+        "std::fs",
+        "std::env",
+    ];
+    let mut faults = Vec::new();
+    for (path, text) in sources() {
+        if !pure.iter().any(|pure| path.starts_with(workspace().join(pure))) {
+            continue;
+        }
+        // Tests read their fixtures.
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let is_test = path.ends_with("transcripts.rs") || path.ends_with("tests.rs");
+        let found = foreign.iter().filter(|foreign| !is_test && code.contains(**foreign));
+        faults.extend(found.map(|foreign| format!("{}: {foreign}", path.display())));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
