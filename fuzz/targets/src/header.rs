@@ -1,0 +1,68 @@
+//! Header fields, and the facts that are read off a message.
+
+use judge::evidence::{AuthorField, ContentFacts};
+use mail::limits::{HEADER_FIELDS_MAX, HEADER_OCTETS_MAX};
+use mail::{Line, Message};
+
+/// Fields and body are the octets in their order; facts are few, bounded, and read back as they were stored.
+pub fn header(octets: &[u8]) {
+    let message = Message::parse(octets);
+    let header: Vec<u8> = message.fields().iter().flat_map(|f| f.raw()).copied().collect();
+    let without_mbox = match octets.strip_prefix(b"From ") {
+        Some(rest) => rest.splitn(2, |&b| b == b'\n').nth(1).unwrap_or_default(),
+        None => octets,
+    };
+    assert!(without_mbox.starts_with(&header) && without_mbox.ends_with(message.body()));
+    assert!(header.len() + message.body().len() <= without_mbox.len());
+    let between = &without_mbox[header.len()..without_mbox.len() - message.body().len()];
+    assert!(between.trim_ascii().is_empty(), "octets belong to nothing: {between:?}");
+    assert!(message.fields().len() <= HEADER_FIELDS_MAX && header.len() <= HEADER_OCTETS_MAX);
+    let mut rest = without_mbox;
+    for field in message.fields() {
+        rest = &rest[field.raw().len()..];
+        assert!(
+            !rest.starts_with(b" ") && !rest.starts_with(b"\t"),
+            "a folded line was left"
+        );
+        let mut lines = field.raw().split_inclusive(|&b| b == b'\n').skip(1);
+        assert!(
+            lines.all(|line| line.starts_with(b" ") || line.starts_with(b"\t")),
+            "two fields are one"
+        );
+        assert!(!field.name().is_empty() && field.name().iter().all(|b| b.is_ascii_graphic() && *b != b':'));
+        assert!(!field.value().contains(&b'\n'));
+        assert!(field.raw().starts_with(field.name()));
+        let name = std::str::from_utf8(field.name()).expect("ASCII");
+        assert!(
+            message
+                .first(&name.to_ascii_uppercase())
+                .is_some_and(|first| first.is(name))
+        );
+    }
+    facts(&message, octets.len() as u64);
+}
+
+fn facts(message: &Message<'_>, size_octets: u64) {
+    let facts = ContentFacts::gather(message, size_octets);
+    let author = match &facts.author {
+        AuthorField::Missing => None,
+        AuthorField::BogusInitial(line) | AuthorField::TwoAts(line) | AuthorField::Plain(line) => Some(line),
+    };
+    let lines = [&facts.message_id, &facts.subject, &facts.mailer].map(Option::as_ref);
+    for line in lines.into_iter().chain([author]).flatten() {
+        assert!(line.as_str().chars().count() <= 500);
+        assert!(!line.as_str().contains(char::is_control));
+    }
+    assert_eq!(facts.subject.is_none(), first(message, "subject").as_str().is_empty());
+    let stored = serde_json::to_vec(&facts).expect("facts can be stored");
+    assert_eq!(
+        serde_json::from_slice::<ContentFacts>(&stored).expect("facts read back"),
+        facts
+    );
+}
+
+fn first(message: &Message<'_>, name: &str) -> Line {
+    message
+        .first(name)
+        .map_or_else(Line::default, |field| Line::reason(&field.value()))
+}
