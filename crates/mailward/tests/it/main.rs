@@ -6,6 +6,7 @@ mod actions;
 mod bdat;
 mod bsmtp;
 mod commands;
+mod conduct;
 mod control;
 mod crowds;
 mod daemon;
