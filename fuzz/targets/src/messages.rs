@@ -87,7 +87,7 @@ pub fn dot_stuffing(octets: &[u8]) {
     assert_eq!(loose, 2 * model::lines(&sent).len(), "a bare CR or LF was sent");
 }
 
-/// None, and narrow ones.
+/// None, and narrow ones. A line has its CRLF at least.
 fn bounds(size: usize, line: usize) -> [Bounds; 2] {
     let wide = Bounds {
         size: u64::MAX,
@@ -95,7 +95,7 @@ fn bounds(size: usize, line: usize) -> [Bounds; 2] {
     };
     let narrow = Bounds {
         size: size as u64,
-        line,
+        line: line.max(2),
     };
     [wide, narrow]
 }

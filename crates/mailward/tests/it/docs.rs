@@ -41,6 +41,26 @@ fn every_test_that_a_promise_names_exists() {
     assert!(missing.is_empty(), "no such tests: {missing:?}");
 }
 
+/// A page of two versions at once was published once, marks and all.
+#[test]
+fn no_page_holds_the_marks_of_a_merge() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for dir in [root.clone(), root.join("docs")] {
+        for entry in std::fs::read_dir(dir).unwrap().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|e| e == "md") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let marks = ["<<<<<<< ", ">>>>>>> "];
+                assert!(
+                    !text.lines().any(|l| marks.iter().any(|m| l.starts_with(m))),
+                    "{}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
 fn collect(dir: &Path, sources: &mut String) {
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
         let path = entry.path();
