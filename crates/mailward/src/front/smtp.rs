@@ -1,7 +1,8 @@
 //! The SMTP door: sockets and timeouts around [`mail::smtp::server::Session`].
 //!
 //! A connection that waits costs little: it holds no buffer, since octets are read into one that belongs to the thread.
-//! Whatever goes wrong in one connection, a panic of ours included, ends that connection alone, with a reply.
+//! Whatever goes wrong in one connection ends that connection alone, with a reply. A panic of ours does so too: while a
+//! message is worked on it is answered 421; while octets are read, the connection is closed without a word.
 
 use super::intake::{Intake, TAKE_FROM_OCTETS};
 use super::tls::Tls;

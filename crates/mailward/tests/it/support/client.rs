@@ -29,7 +29,7 @@ impl Reply {
         self.lines.join(" ")
     }
 
-    /// The message id of `… (id XXXXXXXXXXXX)`.
+    /// The message id of `… (id ID)`.
     pub fn id(&self) -> Option<String> {
         let text = self.text();
         let (_, rest) = text.rsplit_once("(id ")?;
