@@ -1,9 +1,12 @@
 //! The judgement: facts in, verdict out.
 //!
-//! Everything here is pure: no disk, no clock, no chance, and no network. The same facts under the same policy give
-//! the same verdict, so a stored verdict can be replayed.
+//! Nothing here touches a disk, a clock or chance, and DNS only through the trait [`resolver::Resolver`]. The same facts
+//! under the same policy give the same verdict, so a stored verdict can be replayed.
 //!
 //! - [`evidence`]: what is known of a message and of each recipient's mailbox.
+//! - [`resolver`]: DNS as the judgement asks it; [`zone`]: the same from a zone file.
+//! - [`auth`]: who really sent it.
+//! - [`dnsbl`]: DNS lists of addresses and domains.
 //! - [`policy`]: what one domain's operator switched on, and what shall follow.
 //! - [`checks`]: the plain checks, each a function of what it needs.
 //! - [`lists`]: blacklists and whitelists.
@@ -15,9 +18,13 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod auth;
 pub mod checks;
+pub mod dnsbl;
 pub mod evidence;
 pub mod lists;
 pub mod policy;
 pub mod reason;
+pub mod resolver;
 pub mod verdict;
+pub mod zone;

@@ -1,0 +1,1 @@
+//! A resolver that answers from a zone file: for tests, and for `mailward scan --dns FILE`.
