@@ -1,0 +1,73 @@
+//! The archive, unpacked once below `target/`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The directory `vectors/` of the archive, where there is one. `test` is named where not.
+pub fn vectors(test: &str) -> Option<&'static Path> {
+    static UNPACKED: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let dir = UNPACKED.get_or_init(unpack).as_deref();
+    if dir.is_none() {
+        let is_ci = std::env::var("CI").is_ok_and(|v| v == "true");
+        assert!(!is_ci, "{test}: there is no {}", archive().display());
+        // Nobody to tell is no reason to fail.
+        let _ = writeln!(
+            std::io::stderr(),
+            "passed over: {test}: there is no {}",
+            archive().display()
+        );
+    }
+    dir
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn archive() -> PathBuf {
+    let shared = std::env::var_os("MAILWARD_SHARED").map(PathBuf::from);
+    shared
+        .unwrap_or_else(|| workspace().join("../shared"))
+        .join("vectors.tar.zst")
+}
+
+/// Unpacks into a directory of its own and gives that its name at the end, so that no run sees half of it.
+fn unpack() -> Option<PathBuf> {
+    let archive = archive();
+    if !archive.is_file() {
+        return None;
+    }
+    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let (whole, part) = (
+        target.join("vectors"),
+        target.join(format!("vectors.{}", std::process::id())),
+    );
+    if !whole.is_dir() {
+        std::fs::create_dir_all(&part).unwrap();
+        let status = Command::new("tar")
+            .arg("--zstd")
+            .arg("-xf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(&part)
+            .status()
+            .unwrap();
+        assert!(status.success(), "tar cannot unpack {}", archive.display());
+        // Another run may have been first.
+        let _ = std::fs::rename(part.join("vectors"), &whole);
+        let _ = std::fs::remove_dir_all(&part);
+    }
+    Some(whole)
+}
+
+#[test]
+fn the_archive_holds_the_suites() {
+    let Some(dir) = vectors("the_archive_holds_the_suites") else {
+        return;
+    };
+    for suite in ["spf", "mail-dkim", "dkimpy", "mailauth", "arc_test_suite", "mail-auth"] {
+        assert!(dir.join(suite).is_dir(), "{suite}");
+    }
+}
