@@ -32,3 +32,23 @@ pub enum ZoneFinding {
     /// The zone is switched off, and why.
     Off(Line),
 }
+
+/// PLACEHOLDER until the list reader is merged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zone {
+    /// Its name.
+    pub name: crate::resolver::Name,
+    /// What follows.
+    pub effect: Effect,
+}
+
+/// What follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// refuse
+    Refuse,
+    /// score
+    Score,
+    /// allow
+    Allow,
+}

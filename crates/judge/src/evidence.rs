@@ -2,9 +2,18 @@
 //! recipient's mailbox. Both are small, hold no message text beyond a few bounded lines, and are stored with the
 //! verdict, so that it can be explained and replayed.
 
+use crate::auth::arc::Arc;
+use crate::auth::author::Author;
+use crate::auth::dkim::Dkim;
+use crate::auth::dmarc::Dmarc;
+use crate::auth::iprev::{Iprev, IprevResult};
+use crate::auth::spf::Spf;
+use crate::dnsbl::ZoneFact;
 use crate::lists::{BlacklistHit, WhitelistHit};
+use crate::resolver::Security;
+use crate::virus::VirusScan;
 use mail::smtp::conduct::Conduct;
-use mail::{Address, Line, MailboxId, Message, ReversePath};
+use mail::{Address, Domain, Line, MailboxId, Message, ReversePath};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -33,6 +42,128 @@ pub struct MessageFacts {
     pub conduct: Conduct,
     /// What the header and body say.
     pub content: ContentFacts,
+    /// Who really sent it.
+    #[serde(default)]
+    pub origin: Origin,
+    /// What the virus scanner says.
+    #[serde(default)]
+    pub virus: Fact<VirusScan>,
+}
+
+/// Something that must be asked for, and may not be had.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Fact<T> {
+    /// Nobody asked, for no verdict needed it.
+    #[default]
+    NotAsked,
+    /// It is known.
+    Found(T),
+    /// It was not asked for, and why.
+    Skipped(Line),
+    /// It was asked for, and whoever could say did not.
+    Unavailable(Line),
+}
+
+/// Who really sent it, as far as that can be proven.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Origin {
+    /// The client's reverse name.
+    pub iprev: Fact<Iprev>,
+    /// SPF of the HELO name.
+    pub spf_helo: Fact<Spf>,
+    /// SPF of the reverse-path; of a null one that of `postmaster` at the HELO name (RFC 7208 §2.4).
+    pub spf_mail_from: Fact<Spf>,
+    /// All signatures.
+    pub dkim: Fact<Vec<Dkim>>,
+    /// What those say who passed it on.
+    pub arc: Fact<Arc>,
+    /// Whom the From field names.
+    pub author: Fact<Author>,
+    /// What the author domain's owner says and wishes.
+    pub dmarc: Fact<Dmarc>,
+    /// Where mail to the reverse-path's domain goes.
+    pub mx: Fact<MxFact>,
+}
+
+/// Where mail to a domain goes, and whether its zone is signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MxFact {
+    /// The domain.
+    pub domain: Domain,
+    /// Whether it takes mail at all.
+    pub exchange: MxExchange,
+    /// How far that is proven.
+    pub security: Security,
+}
+
+/// Whether a domain takes mail at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MxExchange {
+    /// It has mail exchangers.
+    Named,
+    /// It has none; its address serves (RFC 5321 §5.1), or nothing does.
+    None,
+    /// It says that it takes no mail (RFC 7505).
+    Null,
+    /// No such domain.
+    NoDomain,
+}
+
+impl<T> Fact<T> {
+    /// What is known.
+    pub fn found(&self) -> Option<&T> {
+        match self {
+            Fact::Found(value) => Some(value),
+            Fact::NotAsked | Fact::Skipped(_) | Fact::Unavailable(_) => None,
+        }
+    }
+
+    /// Whether nobody asked yet.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Fact::NotAsked)
+    }
+
+    /// Why whoever could say did not.
+    pub fn unavailable(&self) -> Option<&Line> {
+        match self {
+            Fact::Unavailable(why) => Some(why),
+            Fact::NotAsked | Fact::Found(_) | Fact::Skipped(_) => None,
+        }
+    }
+}
+
+impl Origin {
+    /// Nothing can be had, for one reason.
+    pub fn unavailable(why: &Line) -> Origin {
+        Origin {
+            iprev: Fact::Unavailable(why.clone()),
+            spf_helo: Fact::Unavailable(why.clone()),
+            spf_mail_from: Fact::Unavailable(why.clone()),
+            dkim: Fact::Unavailable(why.clone()),
+            arc: Fact::Unavailable(why.clone()),
+            author: Fact::NotAsked,
+            dmarc: Fact::Unavailable(why.clone()),
+            mx: Fact::Unavailable(why.clone()),
+        }
+    }
+
+    /// Whether nobody asked yet.
+    pub fn is_open(&self) -> bool {
+        self.spf_mail_from.is_open()
+    }
+
+    /// The name by which lists know the client: the proven one; `unknown`, as in the original, for one that certainly
+    /// has none; `None` where nobody could say.
+    pub fn listed_name(&self) -> Option<Domain> {
+        let iprev = self.iprev.found()?;
+        match iprev.result {
+            IprevResult::Pass => iprev.name.clone(),
+            IprevResult::Fail | IprevResult::PermError => Domain::parse("unknown").ok(),
+            IprevResult::TempError => None,
+        }
+    }
 }
 
 /// What is known of an encrypted connection.
@@ -100,6 +231,21 @@ pub struct RecipientFacts {
     pub blacklisted: Option<BlacklistHit>,
     /// First whitelist entry that fits.
     pub whitelisted: Option<WhitelistHit>,
+    /// The client is one that forwards mail for this domain's users.
+    #[serde(default)]
+    pub forwarder: Option<ForwarderHit>,
+    /// What the domain's DNS lists say, in the order of its file `zones`.
+    #[serde(default)]
+    pub zones: Fact<Vec<ZoneFact>>,
+}
+
+/// By what a forwarder is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwarderHit {
+    /// The name or address that stands in the list.
+    pub name: Line,
+    /// By its address or its proven reverse name; not by a HELO name alone, which anybody can say.
+    pub is_proven: bool,
 }
 
 /// What `users/valid` and `users/invalid` of a domain say of a recipient.

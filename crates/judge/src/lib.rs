@@ -5,8 +5,9 @@
 //!
 //! - [`evidence`]: what is known of a message and of each recipient's mailbox.
 //! - [`resolver`]: DNS as the judgement asks it; [`zone`]: the same from a zone file.
-//! - [`auth`]: who really sent it.
+//! - [`auth`]: who really sent it; [`gather`]: all proofs of one message at once.
 //! - [`dnsbl`]: DNS lists of addresses and domains.
+//! - [`virus`]: what a scanner found.
 //! - [`policy`]: what one domain's operator switched on, and what shall follow.
 //! - [`checks`]: the plain checks, each a function of what it needs.
 //! - [`lists`]: blacklists and whitelists.
@@ -22,9 +23,11 @@ pub mod auth;
 pub mod checks;
 pub mod dnsbl;
 pub mod evidence;
+pub mod gather;
 pub mod lists;
 pub mod policy;
 pub mod reason;
 pub mod resolver;
 pub mod verdict;
+pub mod virus;
 pub mod zone;

@@ -1,6 +1,7 @@
 //! What one domain's operator switched on, and what shall follow. A [`Policy`] is stored once by its digest, so that
 //! each verdict can be replayed under the policy it was made with.
 
+use crate::dnsbl::Zone;
 use mail::Domain;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,21 @@ pub struct Rule {
     pub soft: bool,
     /// Judge and record as if, then let pass.
     pub shadow: bool,
+    /// What follows when what the check needs cannot be had.
+    #[serde(default)]
+    pub unavailable: OnTrouble,
+}
+
+/// What follows when DNS or a scanner does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnTrouble {
+    /// The check is passed over, and the verdict says so. The default of all checks but `clamav`: who attacks DNS shall
+    /// not stop mail.
+    #[default]
+    Pass,
+    /// The sender is asked to try again later.
+    Defer,
 }
 
 impl Rule {
@@ -102,11 +118,53 @@ pub struct Checks {
     pub mailers: Option<Rule>,
     /// `checks/empty_body`.
     pub empty_body: Option<Rule>,
+    /// `checks/dnsbl`: what follows from a listing; without the file a refusal. The file `zones` switches it on.
+    pub dnsbl: Option<Rule>,
+    /// `checks/rdns`.
+    pub rdns: Option<Rule>,
+    /// `checks/rdns4`: the same for IPv4 clients only.
+    pub rdns4: Option<Rule>,
+    /// `checks/rdns6`: the same for IPv6 clients only.
+    pub rdns6: Option<Rule>,
+    /// `confirmed` in one of them: the name must lead back to the client.
+    pub rdns_confirmed: bool,
     /// `checks/dkim`.
     pub dkim: Option<Rule>,
     /// `domains` in `checks/dkim`: domains that always sign; exact. `None` is the list of first labels of the
     /// original (`amazon`, `paypal`, ...).
     pub dkim_domains: Option<Vec<Domain>>,
+    /// `checks/dkim_check`.
+    pub dkim_check: Option<Rule>,
+    /// `checks/spf`.
+    pub spf: Option<Rule>,
+    /// `checks/tls`.
+    pub tls: Option<Rule>,
+    /// `domains` in `checks/tls`: those that always encrypt, and all below them. `None` is every domain.
+    pub tls_domains: Option<Vec<Domain>>,
+    /// `checks/clamav`.
+    pub clamav: Option<Rule>,
+    /// `checks/dmarc`.
+    pub dmarc: Option<Rule>,
+    /// `quarantine` in `checks/dmarc`: what follows where the owner asks for suspicion only.
+    pub dmarc_quarantine: DmarcQuarantine,
+    /// `trusted_sealers` in `checks/dmarc`: whose ARC results may mend a failure, beside the server's.
+    pub dmarc_sealers: Vec<Domain>,
+}
+
+/// What follows where a domain's owner asks to treat what fails DMARC with suspicion (`p=quarantine`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DmarcQuarantine {
+    /// This. Filing it as junk by default.
+    Act(Action),
+    /// It is kept as evidence.
+    Nothing,
+}
+
+impl Default for DmarcQuarantine {
+    fn default() -> DmarcQuarantine {
+        DmarcQuarantine::Act(Action::File(Folder::junk()))
+    }
 }
 
 /// What holds for one domain.
@@ -120,6 +178,10 @@ pub struct Policy {
     pub whitelist_unknown_users: bool,
     /// The plain checks.
     pub checks: Checks,
+    /// The DNS lists of the file `zones`, and those of `_global_`.
+    pub zones: Vec<Zone>,
+    /// Whose ARC results may mend a broken DMARC, for all domains.
+    pub trusted_sealers: Vec<Domain>,
 }
 
 impl Default for Policy {
@@ -128,6 +190,8 @@ impl Default for Policy {
             shadow: false,
             whitelist_unknown_users: true,
             checks: Checks::default(),
+            zones: Vec::new(),
+            trusted_sealers: Vec::new(),
         }
     }
 }
@@ -184,11 +248,12 @@ const fn check(name: &'static str, in_all: bool, recommended: Recommended, built
 /// Every check there is, in the order in which they are asked. The set `all` is for ever that of the original.
 pub const CHECKS: &[CheckName] = &[
     check("sender", true, Recommended::Acts, true),
+    check("dnsbl", false, Recommended::No, true),
     check("greylisting", false, Recommended::No, false),
     check("helo", true, Recommended::Evidence, true),
-    check("rdns", false, Recommended::Evidence, false),
-    check("rdns4", false, Recommended::No, false),
-    check("rdns6", false, Recommended::No, false),
+    check("rdns", false, Recommended::Evidence, true),
+    check("rdns4", false, Recommended::No, true),
+    check("rdns6", false, Recommended::No, true),
     check("protocol", false, Recommended::Evidence, true),
     check("date", true, Recommended::Acts, true),
     check("mailman", true, Recommended::Acts, true),
@@ -196,16 +261,29 @@ pub const CHECKS: &[CheckName] = &[
     check("mailers", true, Recommended::Acts, true),
     check("empty_body", true, Recommended::Acts, true),
     check("dkim", true, Recommended::Acts, true),
-    check("dkim_check", true, Recommended::Acts, false),
-    check("spf", true, Recommended::Acts, false),
-    check("clamav", false, Recommended::No, false),
-    check("dmarc", false, Recommended::Acts, false),
-    check("tls", false, Recommended::No, false),
+    check("dkim_check", true, Recommended::Acts, true),
+    check("spf", true, Recommended::Acts, true),
+    check("tls", false, Recommended::No, true),
+    check("clamav", false, Recommended::No, true),
+    check("dmarc", false, Recommended::Acts, true),
     check("reputation", false, Recommended::Acts, false),
     check("junk", false, Recommended::Acts, false),
     check("links", false, Recommended::Acts, false),
     check("crowd", false, Recommended::Acts, false),
 ];
+
+/// The rule of a check whose file says nothing. The original's `dkim_check` never refuses, and a virus is not let pass
+/// because nobody looked.
+pub fn default_rule(name: &str) -> Rule {
+    match name {
+        "dkim_check" => Rule::soft(),
+        "clamav" => Rule {
+            unavailable: OnTrouble::Defer,
+            ..Rule::default()
+        },
+        _ => Rule::default(),
+    }
+}
 
 impl Checks {
     /// The rule of a check by its file's name; `None` for a name without one.
@@ -219,7 +297,16 @@ impl Checks {
             "address" => &mut self.address,
             "mailers" => &mut self.mailers,
             "empty_body" => &mut self.empty_body,
+            "dnsbl" => &mut self.dnsbl,
+            "rdns" => &mut self.rdns,
+            "rdns4" => &mut self.rdns4,
+            "rdns6" => &mut self.rdns6,
             "dkim" => &mut self.dkim,
+            "dkim_check" => &mut self.dkim_check,
+            "spf" => &mut self.spf,
+            "tls" => &mut self.tls,
+            "clamav" => &mut self.clamav,
+            "dmarc" => &mut self.dmarc,
             _ => return None,
         })
     }

@@ -1,13 +1,17 @@
 //! The verdict: one order for every door.
 //!
-//! Whitelist, blacklist, recipient, then the operator's plain checks in their order. Limits, load, relay attempts and
-//! syntax are answered by the doors before a message is judged. The order and the texts are the project's
-//! specification; what a reason of higher rank overrules is kept, because `why` shows it.
+//! Virus, whitelist, blacklist, recipient, then the operator's plain checks in their order, then what DNS lists say as
+//! mild signals. Limits, load, relay attempts and syntax are answered by the doors before a message is judged. The order
+//! and the texts are the project's specification; what a reason of higher rank overrules is kept, because `why` shows it.
+//!
+//! [`decide`] asks for no more facts than the verdict needs: it names what is missing ([`Step::Need`]), and is asked
+//! again with it. [`conclude`] makes do with what is known, so that a stored verdict can be replayed.
 
-use crate::checks::{Answers, Check, run};
+use crate::auth::dmarc::Wish;
+use crate::checks::{Answers, Check, DmarcOpinion, Group, Opinion, ZonesOpinion, rdns_rule, run};
 use crate::evidence::{MessageFacts, RecipientFacts, UserStanding};
 use crate::lists::{BlacklistHit, WhitelistHit};
-use crate::policy::{Action, Checks, Folder, Policy, Rule};
+use crate::policy::{Action, DmarcQuarantine, Folder, OnTrouble, Policy, Rule};
 use crate::reason::{Effect, Reason, Source};
 use mail::Line;
 use serde::{Deserialize, Serialize};
@@ -40,6 +44,8 @@ pub enum Rejection {
     UnknownUser,
     /// 550 5.7.1: the recipient's rules.
     Policy,
+    /// 550 5.7.26 (RFC 7372): not authenticated as from whom it claims to be.
+    Unauthenticated,
 }
 
 /// A disposition and all the reasons that were found, decisive or not.
@@ -78,30 +84,85 @@ impl Verdict {
     }
 }
 
-/// Judges one message for one recipient. Pure: the same arguments give the same verdict.
-pub fn decide(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) -> Verdict {
+/// A verdict, or what it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Ask for these facts, then decide again.
+    Need(Needs),
+    /// Nothing that could still be asked for would change it.
+    Done(Verdict),
+}
+
+/// Facts that a verdict needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// [`MessageFacts::origin`].
+    pub origin: bool,
+    /// [`RecipientFacts::zones`].
+    pub zones: bool,
+    /// [`MessageFacts::virus`].
+    pub virus: bool,
+}
+
+impl Needs {
+    /// Whether nothing is needed.
+    pub fn is_empty(self) -> bool {
+        self == Needs::default()
+    }
+
+    fn add(&mut self, group: Group) {
+        match group {
+            Group::Origin => self.origin = true,
+            Group::Zones => self.zones = true,
+            Group::Virus => self.virus = true,
+        }
+    }
+}
+
+/// Judges one message for one recipient, or says what must be known first. Pure: the same arguments give the same step.
+pub fn decide(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) -> Step {
+    let (verdict, needs) = weigh(message, recipient, policy);
+    if needs.is_empty() {
+        Step::Done(verdict)
+    } else {
+        Step::Need(needs)
+    }
+}
+
+/// Judges by what is known; a check whose facts nobody asked for passes.
+pub fn conclude(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) -> Verdict {
+    weigh(message, recipient, policy).0
+}
+
+/// The verdict by what is known, and what must be known before it stands.
+fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) -> (Verdict, Needs) {
     let RecipientFacts {
         address,
         mailbox: _,
         user,
         blacklisted,
         whitelisted,
+        forwarder: _,
+        zones: _,
     } = recipient;
     let Policy {
         shadow,
         whitelist_unknown_users,
-        checks,
+        checks: _,
+        zones: _,
+        trusted_sealers: _,
     } = policy;
     let user_fault = user_reason(*user, address, message);
     let pass = whitelisted
         .as_ref()
         .filter(|hit| user_fault.is_none() || *whitelist_unknown_users || matches!(hit, WhitelistHit::Recipient(_)));
+    let (opinions, signals) = opinions(run(message, recipient, policy), message, policy);
 
     // Highest rank first. The first one that acts decides; the rest are kept as overruled.
-    let mut court = Court {
-        reasons: Vec::new(),
-        decided: None,
-    };
+    let mut court = Court::default();
+    if pass.is_some() {
+        court.hear_above_whitelist(&opinions, is_by_name(pass));
+    }
     if let Some(hit) = pass {
         court.hear(Source::WhiteList, whitelist_text(hit), Disposition::Accept, false);
     }
@@ -122,17 +183,59 @@ pub fn decide(message: &MessageFacts, recipient: &RecipientFacts, policy: &Polic
             false,
         );
     }
-    court.hear_checks(plain_checks(message, checks), *shadow);
-    Verdict {
+    court.hear_checks(opinions, *shadow);
+    court.hear_signals(signals);
+    // Whoever gets the message shall see who sent it, and it will be remembered with it.
+    if court.decided.as_ref().is_none_or(Disposition::is_delivered) && message.origin.is_open() {
+        court.needs.origin = true;
+    }
+    let verdict = Verdict {
         disposition: court.decided.unwrap_or(Disposition::Accept),
         reasons: court.reasons,
+    };
+    (verdict, court.needs)
+}
+
+/// A whitelist entry of a sender or domain speaks for a name that may be forged.
+fn is_by_name(hit: Option<&WhitelistHit>) -> bool {
+    matches!(hit, Some(WhitelistHit::Sender(_) | WhitelistHit::Domain(_)))
+}
+
+/// One check that is switched on, and what it says.
+#[derive(Debug, Clone)]
+struct Heard {
+    check: Check,
+    opinion: Opinion,
+    rule: Rule,
+    /// What a failure leads to.
+    disposition: Disposition,
+}
+
+impl Heard {
+    /// Whether a failure has a consequence.
+    fn acts(&self, shadow: bool) -> bool {
+        let never_shadowed = self.check == Check::Clamav;
+        !self.rule.soft && (never_shadowed || !self.rule.shadow && !shadow)
+    }
+
+    /// What it comes to; `None` where nothing is to be said against the message, or not yet.
+    fn fault(&self) -> Option<(Line, Disposition)> {
+        match &self.opinion {
+            Opinion::Fails(text) => Some((text.clone(), self.disposition.clone())),
+            Opinion::Trouble(why) if self.rule.unavailable == OnTrouble::Defer => {
+                Some((why.clone(), Disposition::Defer))
+            }
+            Opinion::Passes | Opinion::Excused(_) | Opinion::Trouble(_) | Opinion::Open(_) => None,
+        }
     }
 }
 
 /// Collects reasons in the order of rank.
+#[derive(Default)]
 struct Court {
     reasons: Vec<Reason>,
     decided: Option<Disposition>,
+    needs: Needs,
 }
 
 impl Court {
@@ -145,39 +248,87 @@ impl Court {
         if effect == Effect::Decisive {
             self.decided = Some(disposition);
         }
+        self.note(source, text, effect);
+    }
+
+    fn note(&mut self, source: Source, text: Line, effect: Effect) {
         self.reasons.push(Reason { source, text, effect });
+    }
+
+    /// What a whitelist entry cannot overrule: a virus; and, where it goes by a name, the proof that the name is forged.
+    fn hear_above_whitelist(&mut self, opinions: &[Heard], by_name: bool) {
+        for heard in opinions {
+            let outranks = match heard.check {
+                Check::Clamav => true,
+                Check::Dmarc => by_name && matches!(heard.disposition, Disposition::Reject(_)),
+                _ => false,
+            };
+            if !outranks || !heard.acts(false) {
+                continue;
+            }
+            match (&heard.opinion, heard.fault()) {
+                (Opinion::Open(group), _) => self.needs.add(*group),
+                (_, Some((text, disposition))) => self.hear(Source::Check(heard.check), text, disposition, false),
+                _ => {}
+            }
+        }
     }
 
     /// Among failed checks the first one that keeps the message from the next hop decides; where all of them would
     /// deliver (tag, file), the first of those. So a check that only tags never shields a message from one that refuses.
-    fn hear_checks(&mut self, failed: Vec<(Check, Line, Rule)>, shadow: bool) {
-        let acts = |(_, _, rule): &&(Check, Line, Rule)| !rule.soft && !rule.shadow && !shadow;
-        let keeps = |(_, _, rule): &&(Check, Line, Rule)| !matches!(rule.action, Action::Tag | Action::File(_));
-        let decisive = failed
-            .iter()
-            .filter(acts)
-            .find(keeps)
-            .or_else(|| failed.iter().find(acts))
-            .map(|(check, ..)| *check);
-        for (check, text, rule) in failed {
-            let source = Source::Check(check);
-            if rule.soft {
-                self.reasons.push(Reason {
-                    source,
-                    text,
-                    effect: Effect::Evidence,
-                });
-            } else if rule.shadow || shadow || decisive == Some(check) {
-                self.hear(source, text, disposition(rule.action), rule.shadow || shadow);
-            } else {
-                self.reasons.push(Reason {
-                    source,
-                    text,
-                    effect: Effect::Overruled,
-                });
+    /// What stands before the one that decides must be known; what stands behind it need not.
+    fn hear_checks(&mut self, opinions: Vec<Heard>, shadow: bool) {
+        let concluded = self.decided.is_some();
+        let faults: Vec<_> = opinions.iter().map(Heard::fault).collect();
+        let acting = |keeps: bool| {
+            let mut pairs = opinions.iter().zip(&faults).enumerate();
+            pairs.find_map(|(at, (heard, fault))| {
+                let (_, disposition) = fault.as_ref()?;
+                (heard.acts(shadow) && !(keeps && disposition.is_delivered())).then_some(at)
+            })
+        };
+        let keeper = acting(true);
+        let decisive = keeper.or_else(|| acting(false));
+        for (at, (heard, fault)) in opinions.iter().zip(faults).enumerate() {
+            let source = Source::Check(heard.check);
+            match (&heard.opinion, fault) {
+                (Opinion::Open(group), _) => {
+                    if !concluded && keeper.is_none_or(|keeper| at < keeper) {
+                        self.needs.add(*group);
+                    }
+                }
+                (_, Some(_)) if self.has_said(heard.check) => {}
+                (_, Some((text, _))) if heard.rule.soft => self.note(source, text, Effect::Evidence),
+                (_, Some((text, disposition))) if !heard.acts(shadow) => self.hear(source, text, disposition, true),
+                (_, Some((text, disposition))) if decisive == Some(at) => self.hear(source, text, disposition, false),
+                (_, Some((text, _))) => self.note(source, text, Effect::Overruled),
+                (Opinion::Excused(text) | Opinion::Trouble(text), None) => {
+                    self.note(source, text.clone(), Effect::Evidence);
+                }
+                (Opinion::Passes | Opinion::Fails(_), None) => {}
             }
         }
     }
+
+    fn has_said(&self, check: Check) -> bool {
+        self.reasons.iter().any(|reason| reason.source == Source::Check(check))
+    }
+
+    /// DNS lists as mild signals, asked only for what is not refused already.
+    fn hear_signals(&mut self, signals: Signals) {
+        if signals.is_open && self.decided.is_none() {
+            self.needs.zones = true;
+        }
+        for text in signals.texts {
+            self.note(Source::Check(Check::Dnsbl), text, Effect::Evidence);
+        }
+    }
+}
+
+/// Mild signals.
+struct Signals {
+    texts: Vec<Line>,
+    is_open: bool,
 }
 
 fn disposition(action: Action) -> Disposition {
@@ -191,12 +342,29 @@ fn disposition(action: Action) -> Disposition {
     }
 }
 
-/// Every failed check with its rule, in the order in which they are asked. Both structs are taken apart whole, so
-/// that a check that is added cannot be forgotten here.
-fn plain_checks(message: &MessageFacts, checks: &Checks) -> Vec<(Check, Line, Rule)> {
+/// What a failed DMARC leads to. Where the owner asks for suspicion only, the check's own action is too much.
+fn dmarc_rule(rule: Rule, wish: Wish, quarantine: &DmarcQuarantine) -> (Rule, Disposition) {
+    match (wish, quarantine) {
+        (Wish::Reject, _) if rule.action == Action::Reject => {
+            (rule, Disposition::Reject(Rejection::Unauthenticated))
+        }
+        (Wish::Quarantine, DmarcQuarantine::Act(action)) => (rule, disposition(action.clone())),
+        (Wish::Quarantine, DmarcQuarantine::Nothing) => (Rule { soft: true, ..rule }, Disposition::Accept),
+        (Wish::Reject | Wish::None, _) => {
+            let action = rule.action.clone();
+            (rule, disposition(action))
+        }
+    }
+}
+
+/// What every check that is switched on says, in the order in which they are asked. The answers are taken apart whole,
+/// so that a check that is added cannot be forgotten here.
+fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<Heard>, Signals) {
     let Answers {
         sender,
+        zones,
         helo,
+        rdns,
         protocol,
         date,
         mailman,
@@ -204,22 +372,61 @@ fn plain_checks(message: &MessageFacts, checks: &Checks) -> Vec<(Check, Line, Ru
         mailers,
         empty_body,
         dkim,
-    } = run(message, checks);
-    let rules = checks;
-    [
-        (Check::Sender, sender, &rules.sender),
-        (Check::Helo, helo, &rules.helo),
-        (Check::Protocol, protocol, &rules.protocol),
-        (Check::Date, date, &rules.date),
-        (Check::Mailman, mailman, &rules.mailman),
-        (Check::Address, address, &rules.address),
-        (Check::Mailers, mailers, &rules.mailers),
-        (Check::EmptyBody, empty_body, &rules.empty_body),
-        (Check::Dkim, dkim, &rules.dkim),
-    ]
-    .into_iter()
-    .filter_map(|(check, text, rule)| Some((check, text?, rule.clone()?)))
-    .collect()
+        dkim_check,
+        spf,
+        tls,
+        clamav,
+        dmarc,
+    } = answers;
+    let ZonesOpinion {
+        plain,
+        signals,
+        is_open,
+    } = zones;
+    let rules = &policy.checks;
+    // The file `zones` switches the lists on; `checks/dnsbl` only says what follows.
+    let listed = rules.dnsbl.clone().unwrap_or_default();
+    let (rdns_check, rdns_rule) = rdns_rule(message.client, rules);
+    let DmarcOpinion { opinion: dmarc, wish } = dmarc;
+    let heard = [
+        (Check::Sender, sender, rules.sender.as_ref()),
+        (Check::Dnsbl, plain, Some(&listed)),
+        (Check::Helo, helo, rules.helo.as_ref()),
+        (rdns_check, rdns, rdns_rule),
+        (Check::Protocol, protocol, rules.protocol.as_ref()),
+        (Check::Date, date, rules.date.as_ref()),
+        (Check::Mailman, mailman, rules.mailman.as_ref()),
+        (Check::Address, address, rules.address.as_ref()),
+        (Check::Mailers, mailers, rules.mailers.as_ref()),
+        (Check::EmptyBody, empty_body, rules.empty_body.as_ref()),
+        (Check::Dkim, dkim, rules.dkim.as_ref()),
+        (Check::DkimCheck, dkim_check, rules.dkim_check.as_ref()),
+        (Check::Spf, spf, rules.spf.as_ref()),
+        (Check::Tls, tls, rules.tls.as_ref()),
+        (Check::Clamav, clamav, rules.clamav.as_ref()),
+        (Check::Dmarc, dmarc, rules.dmarc.as_ref()),
+    ];
+    let heard = heard.into_iter().filter_map(|(check, opinion, rule)| {
+        let rule = rule.filter(|_| opinion != Opinion::Passes)?.clone();
+        let (rule, disposition) = match check {
+            Check::Dmarc => dmarc_rule(rule, wish, &rules.dmarc_quarantine),
+            _ => {
+                let action = rule.action.clone();
+                (rule, disposition(action))
+            }
+        };
+        Some(Heard {
+            check,
+            opinion,
+            rule,
+            disposition,
+        })
+    });
+    let signals = Signals {
+        texts: signals,
+        is_open,
+    };
+    (heard.collect(), signals)
 }
 
 fn user_reason(user: UserStanding, address: &mail::Address, message: &MessageFacts) -> Option<Line> {

@@ -5,6 +5,7 @@
 //! - [`body`]: a message as received, large ones in files.
 //! - [`domains`]: the tree of plain files that decides. - [`quarantine`]: what was refused or held.
 //! - [`config`]: what an operator can set. - [`observe`]: logs. - [`metrics`]: counts. - [`cli`]: the commands.
+//! - [`inquiry`]: asks what a verdict needs: [`dns`], DNS lists ([`zones`]), the scanner ([`virus`]).
 //! - [`process`]: what the daemon may, and whom it becomes. - [`notify`]: what systemd is told of it.
 
 // They panic when nobody reads any more; `cli::say` does not.
@@ -13,12 +14,16 @@
 pub mod body;
 pub mod cli;
 pub mod config;
+pub mod dns;
 pub mod domains;
 pub mod front;
 pub mod gateway;
+pub mod inquiry;
 pub mod metrics;
 pub mod notify;
 pub mod observe;
 pub mod process;
 pub mod quarantine;
 pub mod relay;
+pub mod virus;
+pub mod zones;

@@ -1,16 +1,47 @@
-//! The plain checks: each a function of what it needs, giving the reason text when the message fails.
+//! The plain checks: each a function of what it needs, giving its [`Opinion`].
 //!
-//! None of them asks a network. The texts are those of the original (`ms-lite`), which operators search their logs for.
+//! None of them asks a network: what must be asked for is a fact, and a check whose fact nobody asked for says which
+//! [`Group`] it needs. The texts are those of the original (`ms-lite`), which operators search their logs for.
 
 mod content;
 mod helo;
+mod origin;
 mod protocol;
 mod sender;
 
-use crate::evidence::{ContentFacts, MessageFacts};
-use crate::policy::Checks;
+pub use origin::{DmarcOpinion, ZonesOpinion};
+
+use crate::evidence::{ContentFacts, MessageFacts, RecipientFacts};
+use crate::policy::{Checks, Policy, Rule};
 use mail::Line;
 use serde::{Deserialize, Serialize};
+
+/// What a check says of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Opinion {
+    /// Nothing against it, or the check is switched off.
+    #[default]
+    Passes,
+    /// It fails, for this reason.
+    Fails(Line),
+    /// It would fail, but something speaks for it.
+    Excused(Line),
+    /// Nobody could say.
+    Trouble(Line),
+    /// These facts must be asked for first.
+    Open(Group),
+}
+
+/// Facts that are asked for together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// [`MessageFacts::origin`].
+    Origin,
+    /// [`RecipientFacts::zones`].
+    Zones,
+    /// [`MessageFacts::virus`].
+    Virus,
+}
 
 /// A plain check that is built, in the order in which they are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,6 +65,24 @@ pub enum Check {
     EmptyBody,
     /// A signature is there, where the domain always signs.
     Dkim,
+    /// No DNS list of the file `zones` names it.
+    Dnsbl,
+    /// The client has a reverse name.
+    Rdns,
+    /// An IPv4 client has a reverse name.
+    Rdns4,
+    /// An IPv6 client has a reverse name.
+    Rdns6,
+    /// Where there are signatures, one verifies.
+    DkimCheck,
+    /// The reverse-path's domain does not forbid the client.
+    Spf,
+    /// Mail of domains that always encrypt is encrypted.
+    Tls,
+    /// No virus.
+    Clamav,
+    /// The author domain's owner vouches for it.
+    Dmarc,
 }
 
 impl Check {
@@ -49,75 +98,156 @@ impl Check {
             Check::Mailers => "mailers",
             Check::EmptyBody => "empty_body",
             Check::Dkim => "dkim",
+            Check::Dnsbl => "dnsbl",
+            Check::Rdns => "rdns",
+            Check::Rdns4 => "rdns4",
+            Check::Rdns6 => "rdns6",
+            Check::DkimCheck => "dkim_check",
+            Check::Spf => "spf",
+            Check::Tls => "tls",
+            Check::Clamav => "clamav",
+            Check::Dmarc => "dmarc",
         }
     }
 }
 
-/// The answer of every check that is switched on: the reason if the message fails it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// The opinion of every check that is switched on.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answers {
-    pub(crate) sender: Option<Line>,
-    pub(crate) helo: Option<Line>,
-    pub(crate) protocol: Option<Line>,
-    pub(crate) date: Option<Line>,
-    pub(crate) mailman: Option<Line>,
-    pub(crate) address: Option<Line>,
-    pub(crate) mailers: Option<Line>,
-    pub(crate) empty_body: Option<Line>,
-    pub(crate) dkim: Option<Line>,
+    pub(crate) sender: Opinion,
+    pub(crate) zones: ZonesOpinion,
+    pub(crate) helo: Opinion,
+    pub(crate) rdns: Opinion,
+    pub(crate) protocol: Opinion,
+    pub(crate) date: Opinion,
+    pub(crate) mailman: Opinion,
+    pub(crate) address: Opinion,
+    pub(crate) mailers: Opinion,
+    pub(crate) empty_body: Opinion,
+    pub(crate) dkim: Opinion,
+    pub(crate) dkim_check: Opinion,
+    pub(crate) spf: Opinion,
+    pub(crate) tls: Opinion,
+    pub(crate) clamav: Opinion,
+    pub(crate) dmarc: DmarcOpinion,
+}
+
+impl From<Option<Line>> for Opinion {
+    fn from(fault: Option<Line>) -> Opinion {
+        fault.map_or(Opinion::Passes, Opinion::Fails)
+    }
+}
+
+/// Asks a check if it is switched on.
+fn ask<T: Into<Opinion>>(rule: Option<&Rule>, check: impl FnOnce() -> T) -> Opinion {
+    rule.map_or(Opinion::Passes, |_| check().into())
+}
+
+/// Which check asks for a reverse name, and by which rule: a file for the client's kind of address outranks `rdns`.
+pub(crate) fn rdns_rule(client: std::net::IpAddr, checks: &Checks) -> (Check, Option<&Rule>) {
+    let (check, own) = match client.to_canonical() {
+        std::net::IpAddr::V4(_) => (Check::Rdns4, &checks.rdns4),
+        std::net::IpAddr::V6(_) => (Check::Rdns6, &checks.rdns6),
+    };
+    match own {
+        Some(rule) => (check, Some(rule)),
+        None => (Check::Rdns, checks.rdns.as_ref()),
+    }
 }
 
 /// Asks every check that is switched on. They are cheap, and the reasons of all of them are worth showing.
-pub fn run(facts: &MessageFacts, checks: &Checks) -> Answers {
+pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) -> Answers {
     let MessageFacts {
         received_s: _,
         client,
         helo,
         reverse_path,
-        tls: _,
+        tls,
         login: _,
         conduct,
         content,
+        origin,
+        virus,
     } = facts;
-    let ContentFacts {
-        size_octets: _,
-        message_id: _,
-        subject: _,
-        asks_moderation,
-        has_date,
-        author,
-        mailer,
-        is_junk_mailer,
-        has_signature,
-        body_is_blank,
-    } = content;
-    let Checks {
-        sender,
-        helo: helo_rule,
-        protocol,
+    let checks = &policy.checks;
+    let forwarder = recipient.forwarder.as_ref();
+    let Content {
         date,
         mailman,
         address,
         mailers,
         empty_body,
         dkim,
-        dkim_domains,
-    } = checks;
+    } = Content::run(facts, content, checks);
     Answers {
-        sender: sender.as_ref().and_then(|_| sender::bogus(reverse_path)),
-        helo: helo_rule.as_ref().and_then(|_| helo::fault(helo, *client)),
-        protocol: protocol.as_ref().and_then(|_| protocol::fault(*conduct)),
-        date: date.as_ref().and_then(|_| content::no_date(*has_date)),
-        mailman: mailman
-            .as_ref()
-            .and_then(|_| content::moderation_request(*asks_moderation)),
-        address: address.as_ref().and_then(|_| content::bogus_author(author)),
-        mailers: mailers
-            .as_ref()
-            .and_then(|_| content::bad_mailer(*is_junk_mailer, mailer.as_ref())),
-        empty_body: empty_body.as_ref().and_then(|_| content::blank_body(*body_is_blank)),
-        dkim: dkim
-            .as_ref()
-            .and_then(|_| sender::unsigned(reverse_path, *has_signature, dkim_domains.as_deref())),
+        sender: ask(checks.sender.as_ref(), || sender::bogus(reverse_path)),
+        zones: origin::zones(&policy.zones, &recipient.zones),
+        helo: ask(checks.helo.as_ref(), || helo::fault(helo, *client)),
+        rdns: ask(rdns_rule(*client, checks).1, || {
+            origin::no_reverse_name(*client, &origin.iprev, checks.rdns_confirmed)
+        }),
+        protocol: ask(checks.protocol.as_ref(), || protocol::fault(*conduct)),
+        date,
+        mailman,
+        address,
+        mailers,
+        empty_body,
+        dkim,
+        dkim_check: ask(checks.dkim_check.as_ref(), || origin::no_valid_signature(&origin.dkim)),
+        spf: ask(checks.spf.as_ref(), || origin::spf_failure(reverse_path, origin, forwarder)),
+        tls: ask(checks.tls.as_ref(), || {
+            origin::plaintext(reverse_path, tls.as_ref(), checks.tls_domains.as_deref())
+        }),
+        clamav: ask(checks.clamav.as_ref(), || origin::virus(virus)),
+        dmarc: match &checks.dmarc {
+            Some(_) => origin::dmarc_failure(
+                origin,
+                forwarder,
+                policy.trusted_sealers.iter().chain(&checks.dmarc_sealers).cloned(),
+            ),
+            None => DmarcOpinion {
+                opinion: Opinion::Passes,
+                wish: crate::auth::dmarc::Wish::None,
+            },
+        },
+    }
+}
+
+/// What the checks of header and body say.
+struct Content {
+    date: Opinion,
+    mailman: Opinion,
+    address: Opinion,
+    mailers: Opinion,
+    empty_body: Opinion,
+    dkim: Opinion,
+}
+
+impl Content {
+    fn run(facts: &MessageFacts, content: &ContentFacts, checks: &Checks) -> Content {
+        let ContentFacts {
+            size_octets: _,
+            message_id: _,
+            subject: _,
+            asks_moderation,
+            has_date,
+            author,
+            mailer,
+            is_junk_mailer,
+            has_signature,
+            body_is_blank,
+        } = content;
+        Content {
+            date: ask(checks.date.as_ref(), || content::no_date(*has_date)),
+            mailman: ask(checks.mailman.as_ref(), || content::moderation_request(*asks_moderation)),
+            address: ask(checks.address.as_ref(), || content::bogus_author(author)),
+            mailers: ask(checks.mailers.as_ref(), || {
+                content::bad_mailer(*is_junk_mailer, mailer.as_ref())
+            }),
+            empty_body: ask(checks.empty_body.as_ref(), || content::blank_body(*body_is_blank)),
+            dkim: ask(checks.dkim.as_ref(), || {
+                sender::unsigned(&facts.reverse_path, *has_signature, checks.dkim_domains.as_deref())
+            }),
+        }
     }
 }

@@ -7,7 +7,7 @@
 use super::daemon::Daemon;
 use super::{Trouble, ask};
 use crate::config::Config;
-use crate::domains::{Defaults, Domains, Found, Roots};
+use crate::domains::{Domains, Found, Roots};
 use crate::gateway::Runtime;
 use crate::quarantine::{Entry, Quarantine};
 use crate::relay::Relays;
@@ -133,16 +133,12 @@ impl Desk {
         if let Some(domains) = alone.domains.get() {
             return Ok(domains);
         }
-        let Config { paths, policy, .. } = &alone.config;
+        let paths = &alone.config.paths;
         let roots = Roots {
             domains: paths.domains.clone(),
             blacklist_d: paths.blacklist_d.clone(),
         };
-        let defaults = Defaults {
-            shadow: policy.shadow,
-            whitelist_unknown_users: policy.whitelist_unknown_users,
-        };
-        let domains = Domains::open(roots, defaults).map_err(|error| Trouble::hint(&error, error.hint()))?;
+        let domains = Domains::open(roots, alone.config.domain_defaults()).map_err(|error| Trouble::hint(&error, error.hint()))?;
         Ok(alone.domains.get_or_init(|| domains))
     }
 

@@ -9,7 +9,7 @@ use super::desk::{Desk, Out};
 use super::{Trouble, harmless_json};
 use clap::{Args, Subcommand};
 use judge::reason::Effect;
-use judge::verdict::decide;
+use judge::verdict::conclude;
 use mail::{Domain, Line};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -147,7 +147,7 @@ impl Tally {
 
     fn add_shadowed(&mut self, record: &Record, recipient: &RecipientRecord) {
         let policy = recipient.policy.policy().without_shadow();
-        let would = decide(&record.facts, &recipient.facts, &policy);
+        let would = conclude(&record.facts, &recipient.facts, &policy);
         let Some(reason) = would
             .decisive()
             .filter(|_| would.disposition != recipient.verdict.disposition)

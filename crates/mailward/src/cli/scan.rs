@@ -1,15 +1,18 @@
 //! `mailward scan`: judges messages that lie somewhere, by the code that judges at the door.
 
 use super::{Trouble, complain, explain, harmless, harmless_json, load};
+use crate::body::Body;
 use crate::config::Config;
-use crate::domains::{Defaults, DomainView, Domains, Found, Roots};
+use crate::domains::{DomainView, Domains, Found, Roots};
 use crate::gateway::unfit;
+use crate::inquiry::{Inquiry, Seat, Subject, listed_ip};
 use clap::Args;
 use jiff::Zoned;
-use judge::evidence::{ContentFacts, MessageFacts, RecipientFacts, UserStanding};
+use judge::evidence::{ContentFacts, Fact, MessageFacts, Origin, RecipientFacts, UserStanding};
 use judge::lists::Probe;
 use judge::policy::{CHECKS, Checks, Policy, Rule};
-use judge::verdict::{Disposition, Rejection, Verdict, decide};
+use judge::verdict::{Disposition, Rejection, Verdict, conclude};
+use judge::zone::ZoneFile;
 use mail::smtp::conduct::Conduct;
 use mail::{Address, Line, MailboxId, Message, ReversePath};
 use std::collections::BTreeMap;
@@ -18,7 +21,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 mod sources;
 
@@ -26,6 +29,8 @@ use sources::{Found as FoundMessage, Sources};
 
 /// How many messages pass between two lines of progress.
 const PROGRESS_EVERY: u64 = 500;
+/// A zone file answers at once; only the virus scanner needs time, and has its own.
+const ZONE_FILE_TIME: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -43,6 +48,15 @@ pub(super) struct Options {
     /// Judge for this recipient, by its domain's files; without it by `checks/all` and no lists
     #[arg(long, value_name = "ADDRESS")]
     rcpt: Option<String>,
+    /// Answer DNS from this zone file
+    #[arg(long, value_name = "FILE", conflicts_with = "online")]
+    dns: Option<PathBuf>,
+    /// Ask DNS and the virus scanner, as at the door
+    #[arg(long)]
+    online: bool,
+    /// Judge as if it had come at this time: seconds since 1970. Default: now
+    #[arg(long, value_name = "SECONDS")]
+    time: Option<i64>,
     /// One JSON object a message
     #[arg(long)]
     json: bool,
@@ -50,13 +64,24 @@ pub(super) struct Options {
 
 /// By what all messages are judged.
 struct Bench {
-    client: IpAddr,
+    /// Nothing is asked about a client that nobody named.
+    client: Option<IpAddr>,
     helo: Line,
     from: Option<ReversePath>,
     address: Address,
     domain: Option<Arc<DomainView>>,
     policy: Policy,
-    now: Zoned,
+    received_s: i64,
+    runtime: tokio::runtime::Runtime,
+    inquiry: Inquiry,
+    dns: Dns,
+}
+
+/// Who answers questions about names.
+enum Dns {
+    Nobody,
+    File(ZoneFile),
+    Online,
 }
 
 pub(super) fn run(config: Option<&Path>, options: &Options) -> Result<ExitCode, Trouble> {
@@ -71,7 +96,7 @@ pub(super) fn run(config: Option<&Path>, options: &Options) -> Result<ExitCode, 
                 let judged = if is_cut {
                     too_large(&config)
                 } else {
-                    bench.judge(&octets)
+                    bench.judge(octets)
                 };
                 report.add(&mut out, &name, &judged)?;
             }
@@ -127,6 +152,18 @@ impl Bench {
             ReversePath::parse(inside).map_err(|error| Trouble::new(format!("--from: {error}: `{text}`")))
         });
         let (address, domain) = recipient(config, options.rcpt.as_deref())?;
+        let dns = match (&options.dns, options.online) {
+            (Some(path), _) => Dns::File(zone_file(path)?),
+            (None, true) => Dns::Online,
+            (None, false) => Dns::Nobody,
+        };
+        let mut config = config.clone();
+        config.dns.enabled = options.online;
+        let inquiry = Inquiry::open(&config, None).map_err(|(error, hint)| Trouble { error, hint })?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Trouble::new)?;
         let mut policy = domain
             .as_ref()
             .map_or_else(checks_all, |view| Policy::clone(view.policy()));
@@ -134,10 +171,7 @@ impl Bench {
             policy.checks.helo = None;
         }
         Ok(Bench {
-            client: options
-                .client_ip
-                .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-                .to_canonical(),
+            client: options.client_ip.map(|ip| ip.to_canonical()),
             helo: Line::clean(
                 options.helo.as_deref().unwrap_or("unknown").as_bytes(),
                 mail::limits::HELO_OCTETS_MAX,
@@ -146,27 +180,39 @@ impl Bench {
             address,
             domain,
             policy,
-            now: Zoned::now(),
+            received_s: options.time.unwrap_or_else(|| Zoned::now().timestamp().as_second()),
+            runtime,
+            inquiry,
+            dns,
         })
     }
 
-    fn judge(&self, octets: &[u8]) -> Judged {
+    fn judge(&self, octets: Vec<u8>) -> Judged {
+        let body = Arc::new(Body::from(octets));
+        let octets = &body.head;
         let message = Message::parse(octets);
         if let Some(reply) = unfit(&message) {
             return Judged::unfit(reply.to_string());
         }
-        let facts = MessageFacts {
-            received_s: self.now.timestamp().as_second(),
-            client: self.client,
+        let mut facts = MessageFacts {
+            received_s: self.received_s,
+            client: self.client(),
             helo: self.helo.clone(),
             reverse_path: self.from.clone().unwrap_or_else(|| return_path(&message)),
             tls: None,
             login: None,
             conduct: Conduct::default(),
             content: ContentFacts::gather(&message, octets.len() as u64),
+            origin: Origin::default(),
+            virus: Fact::NotAsked,
         };
-        let recipient = self.recipient(&facts);
-        let verdict = decide(&facts, &recipient, &self.policy);
+        let mut recipient = self.recipient(&facts);
+        let subject = Subject {
+            message: &message,
+            body: &body,
+            is_client_unknown: self.client.is_none(),
+        };
+        let verdict = self.verdict(&subject, &mut facts, &mut recipient);
         Judged {
             facts: Some(facts),
             recipient: self.domain.is_some().then_some(recipient),
@@ -175,10 +221,42 @@ impl Bench {
         }
     }
 
+    fn client(&self) -> IpAddr {
+        self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    fn verdict(&self, subject: &Subject<'_>, facts: &mut MessageFacts, recipient: &mut RecipientFacts) -> Verdict {
+        // Nothing is to be had, and asking nobody costs time.
+        if matches!(self.dns, Dns::Nobody) {
+            return conclude(facts, recipient, &self.policy);
+        }
+        let mut seats = [Seat {
+            facts: recipient,
+            policy: &self.policy,
+            view: self.domain.as_deref(),
+        }];
+        let judged = self.runtime.block_on(async {
+            match &self.dns {
+                Dns::File(zone) => {
+                    let deadline = tokio::time::Instant::now() + ZONE_FILE_TIME;
+                    self.inquiry
+                        .judge_with(subject, facts, &mut seats, Some(zone), deadline)
+                        .await
+                }
+                Dns::Online | Dns::Nobody => self.inquiry.judge(subject, facts, &mut seats).await,
+            }
+        });
+        // One seat, one verdict.
+        judged
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| conclude(facts, recipient, &self.policy))
+    }
+
     fn recipient(&self, facts: &MessageFacts) -> RecipientFacts {
         let local = self.address.local();
         let probe = Probe {
-            client: self.client,
+            client: listed_ip(self.client(), self.client.is_none()),
             reverse_name: None,
             reverse_path: &facts.reverse_path,
         };
@@ -186,9 +264,11 @@ impl Bench {
             Some(view) => RecipientFacts {
                 address: self.address.clone(),
                 mailbox: view.mailbox(local),
-                user: view.user(local, self.client),
+                user: view.user(local, self.client()),
                 blacklisted: view.blacklisted(&probe),
                 whitelisted: view.whitelisted(local, &probe),
+                forwarder: None,
+                zones: Fact::NotAsked,
             },
             None => RecipientFacts {
                 address: self.address.clone(),
@@ -196,9 +276,16 @@ impl Bench {
                 user: UserStanding::Anyone,
                 blacklisted: None,
                 whitelisted: None,
+                forwarder: None,
+                zones: Fact::NotAsked,
             },
         }
     }
+}
+
+fn zone_file(path: &Path) -> Result<ZoneFile, Trouble> {
+    let text = std::fs::read_to_string(path).map_err(|error| Trouble::new(format!("{}: {error}", path.display())))?;
+    ZoneFile::parse(&text).map_err(|error| Trouble::new(format!("{}: {error}", path.display())))
 }
 
 /// The recipient to judge for, and its domain's files; a stand-in where none is asked for.
@@ -212,11 +299,7 @@ fn recipient(config: &Config, rcpt: Option<&str>) -> Result<(Address, Option<Arc
         domains: config.paths.domains.clone(),
         blacklist_d: config.paths.blacklist_d.clone(),
     };
-    let defaults = Defaults {
-        shadow: config.policy.shadow,
-        whitelist_unknown_users: config.policy.whitelist_unknown_users,
-    };
-    let domains = Domains::open(roots, defaults).map_err(|error| Trouble::hint(&error, error.hint()))?;
+    let domains = Domains::open(roots, config.domain_defaults()).map_err(|error| Trouble::hint(&error, error.hint()))?;
     let domain = address
         .domain()
         .ok_or_else(|| Trouble::new(format!("--rcpt: no domain: `{text}`")))?;

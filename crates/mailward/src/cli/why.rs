@@ -3,7 +3,7 @@
 use super::desk::{Caller, Desk, Out};
 use super::{Trouble, explain, harmless, harmless_json};
 use clap::Args;
-use judge::verdict::{Verdict, decide};
+use judge::verdict::{Verdict, conclude};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -104,7 +104,7 @@ impl<'a> Shown<'a> {
         let record = &self.stored.record;
         self.recipients.iter().filter_map(|&n| {
             let recipient = record.recipients.get(n)?;
-            let again = decide(&record.facts, &recipient.facts, recipient.policy.policy());
+            let again = conclude(&record.facts, &recipient.facts, recipient.policy.policy());
             Some((n, recipient, again))
         })
     }

@@ -2,6 +2,7 @@
 
 use super::{Config, Listener, ListenerTls, LogFormat, LogLevel, NextHopTls};
 use crate::relay::next_hop::{NextHop, NextHopError};
+use crate::virus::ClamdAddress;
 use std::fmt::Write;
 use std::path::PathBuf;
 use toml::de::DeValue;
@@ -193,6 +194,19 @@ fn print_word<T: PartialEq>(words: &[(&str, T)], value: &T) -> Option<String> {
 fn host_name(value: &DeValue<'_>) -> Result<mail::Domain, Wrong> {
     let text = text(value)?;
     mail::Domain::parse(text).map_err(|error| wrong(format!("{error}: `{text}`")))
+}
+
+/// A check that `checks/all` may switch on beside those of the original.
+fn addition(text: &str) -> Option<String> {
+    ["rdns", "rdns4", "rdns6", "clamav"].contains(&text).then(|| text.to_owned())
+}
+
+fn clamd_address(value: &DeValue<'_>) -> Result<ClamdAddress, Wrong> {
+    let text = text(value)?;
+    text.parse().map_err(|error| Wrong {
+        message: format!("{error}: `{text}`"),
+        hint: Some("write `\"unix:/run/clamav/clamd.ctl\"` or `\"tcp:127.0.0.1:3310\"`".into()),
+    })
 }
 
 /// A user or group of the system.
@@ -412,7 +426,20 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key!("policy"."shadow", policy.shadow, boolean, |b: &bool| Some(b.to_string()), "Judge and record as if, then let pass. Unknown users are refused all the same."),
     key!("policy"."whitelist_unknown_users", policy.whitelist_unknown_users, boolean, |b: &bool| Some(b.to_string()), "Whether a whitelisted sender may write to unknown users. If not, only `whitelisted/recipients` lets such mail pass."),
-    key!("dns"."servers", dns_servers, |v| list(v, "127.0.0.1:53", |t| t.parse().ok()), |l: &Vec<_>| print_list(l), "Resolvers. Default: the system's. No check of this version asks DNS."),
+    key!("policy"."all_adds", policy.all_adds, |v| list(v, "rdns", addition), |l: &Vec<_>| print_list(l), "Checks that `checks/all` switches on beside those of the original: `rdns`, `rdns4`, `rdns6`, `clamav`."),
+    key!("dns"."enabled", dns.enabled, boolean, |b: &bool| Some(b.to_string()), "Whether DNS is asked at all. Without it nobody's origin is proven, and checks that need it are passed over."),
+    key!("dns"."servers", dns.servers, |v| list(v, "127.0.0.1:53", |t| t.parse().ok()), |l: &Vec<_>| print_list(l), "Name servers that resolve for us. Default: the system's."),
+    key!("dns"."trust_ad", dns.trust_ad, boolean, |b: &bool| Some(b.to_string()), "The servers validate DNSSEC and nobody can change what they say on its way (they run on this machine), so what they mark as authentic is believed."),
+    key!("dns"."timeout_ms", dns.timeout_ms, |v| count(v, 1).map(u64::from), |n: &u64| Some(n.to_string()), "Milliseconds for one query, with all tries."),
+    key!("dns"."message_s", dns.message_s, |v| count(v, 1).map(u64::from), |n: &u64| Some(n.to_string()), "Seconds for all queries of one message. RFC 7208 §4.6.4 asks for at least 20 for SPF."),
+    key!("dns"."message_queries", dns.message_queries, |v| count(v, 10), |n: &u32| Some(n.to_string()), "Queries of one message, remembered answers among them."),
+    key!("dns"."cache_entries", dns.cache_entries, |v| count(v, 100).map(u64::from), |n: &u64| Some(n.to_string()), "Answers that are remembered, about 300 octets each."),
+    key!("auth"."authserv_id", auth.authserv_id, |v| host_name(v).map(Some), |d: &Option<mail::Domain>| d.as_ref().map(|d| quote(d.as_str())), "Our name in Authentication-Results fields (RFC 8601 §2.5). Default: `[smtp] hostname`. Fields of this name that come with a message are removed."),
+    key!("auth"."public_suffix_file", auth.public_suffix_file, |v| path(v).map(Some), |p: &Option<PathBuf>| p.as_deref().and_then(print_path), "A public suffix list (publicsuffix.org). Default: the one built in."),
+    key!("auth"."trusted_sealers", auth.trusted_sealers, |v| list(v, "list.example", |t| mail::Domain::parse(t).ok()), |l: &Vec<_>| print_list(l), "Domains that pass mail on and are believed when their ARC seal says that it passed DMARC before. With all below them. `trusted_sealers` in a domain's `checks/dmarc` adds to it."),
+    key!("clamav"."address", clamav.address, clamd_address, |a: &ClamdAddress| Some(quote(&a.to_string())), "Where clamd listens: `unix:/PATH` or `tcp:HOST:PORT`. Asked for domains with `checks/clamav`."),
+    key!("clamav"."size_max", clamav.size_max, size, |n: &u64| print_size(*n), "Octets past which a message is not scanned. clamd has a limit of its own (`StreamMaxLength`)."),
+    key!("clamav"."timeout_s", clamav.timeout_s, |v| count(v, 1).map(u64::from), |n: &u64| Some(n.to_string()), "Seconds for one scan."),
     key!("store"."url", store.url, store_url, |u: &String| Some(quote(u)), "The store: `sqlite:FILE`; STATE stands for `[paths] state`."),
     key!("store"."keep_days", store.keep_days, |v| count(v, 1), |n: &u32| Some(n.to_string()), "Days for which deliveries are remembered."),
     key!("store"."size_max", store.size_max, |v| size_from(v, STORE_SIZE_MIN), |n: &u64| print_size(*n), "Octets of the store, at least 1 MiB, its write-ahead log aside; past it the oldest deliveries are forgotten before their time. About a kibibyte for each message and half of one for each recipient. Freed space is used again, but the file does not shrink."),

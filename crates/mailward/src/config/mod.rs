@@ -13,7 +13,9 @@ pub use operation::{Control, Metrics, Process};
 pub use read::Fault;
 pub(crate) use read::nearest;
 
+use crate::domains::Defaults;
 use crate::relay::next_hop::NextHop;
+use crate::virus::ClamdAddress;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -35,8 +37,12 @@ pub struct Config {
     pub limits: Limits,
     /// `[policy]`.
     pub policy: PolicyDefaults,
-    /// `[dns] servers`; empty means the system's.
-    pub dns_servers: Vec<SocketAddr>,
+    /// `[dns]`.
+    pub dns: DnsSettings,
+    /// `[auth]`.
+    pub auth: AuthSettings,
+    /// `[clamav]`.
+    pub clamav: ClamavSettings,
     /// `[store]`.
     pub store: StoreSettings,
     /// `[quarantine]`.
@@ -202,6 +208,69 @@ pub struct PolicyDefaults {
     pub shadow: bool,
     /// Whether any whitelist entry lets mail for unknown users pass; otherwise only `whitelisted/recipients` does.
     pub whitelist_unknown_users: bool,
+    /// Checks that `checks/all` switches on beside those of the original.
+    pub all_adds: Vec<String>,
+}
+
+/// Whom we ask for names, and how patiently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsSettings {
+    /// Whether anything is asked at all.
+    pub enabled: bool,
+    /// Name servers; empty means the system's.
+    pub servers: Vec<SocketAddr>,
+    /// They validate, and the way to them is safe, so that the AD bit is believed (RFC 4035 §3.2.3).
+    pub trust_ad: bool,
+    /// Time for one query, with all tries.
+    pub timeout_ms: u64,
+    /// Time for all queries of one message.
+    pub message_s: u64,
+    /// Queries of one message.
+    pub message_queries: u32,
+    /// Answers that are remembered.
+    pub cache_entries: u64,
+}
+
+/// How the proofs of a message's origin are made and shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthSettings {
+    /// Our name in Authentication-Results (RFC 8601 §2.5); `None` is `[smtp] hostname`.
+    pub authserv_id: Option<mail::Domain>,
+    /// A public suffix list; `None` is the one built in.
+    pub public_suffix_file: Option<PathBuf>,
+    /// Whose ARC results may mend a broken DMARC.
+    pub trusted_sealers: Vec<mail::Domain>,
+}
+
+/// The virus scanner, for domains with the check `clamav`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClamavSettings {
+    /// Where clamd listens.
+    pub address: ClamdAddress,
+    /// Octets past which a message is not scanned.
+    pub size_max: u64,
+    /// Time for one scan.
+    pub timeout_s: u64,
+}
+
+impl Config {
+    /// What goes into the policy of each domain.
+    pub fn domain_defaults(&self) -> Defaults {
+        Defaults {
+            shadow: self.policy.shadow,
+            whitelist_unknown_users: self.policy.whitelist_unknown_users,
+            all_adds: self.policy.all_adds.clone(),
+            trusted_sealers: self.auth.trusted_sealers.clone(),
+        }
+    }
+
+    /// Our name in Authentication-Results.
+    pub fn authserv_id(&self) -> &str {
+        self.auth
+            .authserv_id
+            .as_ref()
+            .map_or(&self.smtp.hostname, |id| id.as_str())
+    }
 }
 
 /// The context store.
@@ -317,8 +386,27 @@ impl Default for Config {
             policy: PolicyDefaults {
                 shadow: false,
                 whitelist_unknown_users: true,
+                all_adds: Vec::new(),
             },
-            dns_servers: Vec::new(),
+            dns: DnsSettings {
+                enabled: true,
+                servers: Vec::new(),
+                trust_ad: false,
+                timeout_ms: 5000,
+                message_s: 20,
+                message_queries: 150,
+                cache_entries: 50_000,
+            },
+            auth: AuthSettings {
+                authserv_id: None,
+                public_suffix_file: None,
+                trusted_sealers: Vec::new(),
+            },
+            clamav: ClamavSettings {
+                address: ClamdAddress::Unix("/run/clamav/clamd.ctl".into()),
+                size_max: 25 * MIB,
+                timeout_s: 60,
+            },
             store: StoreSettings {
                 url: "sqlite:STATE/mailward.db".into(),
                 keep_days: 365,

@@ -8,7 +8,11 @@
 //! folder = "Junk"     # with action = "file"
 //! soft = true         # evidence only
 //! shadow = true       # judge and record as if, then let pass
-//! domains = ["a.example"]   # checks/dkim: domains that always sign
+//! unavailable = "defer"     # what follows when DNS or the scanner does not answer: pass or defer
+//! domains = ["a.example"]   # checks/dkim: domains that always sign; checks/tls: domains that always encrypt
+//! confirmed = true          # checks/rdns: the reverse name must lead back to the client
+//! quarantine = "tag"        # checks/dmarc: what follows where the owner asks for suspicion; `none` is nothing
+//! trusted_sealers = ["list.example"]   # checks/dmarc: whose ARC results may mend a failure
 //! ```
 //!
 //! `all` and `recommended` switch sets on; their keys hold for each check of the set, `all` outranks `recommended`,
@@ -17,7 +21,9 @@
 use super::names::nearest;
 use super::tree::{Kind, Text, Tree, Unreadable, Way};
 use super::{Fault, Severity};
-use judge::policy::{Action, CHECKS, Checks, Folder, Recommended, Rule};
+use judge::policy::{
+    Action, CHECKS, CheckName, Checks, DmarcQuarantine, Folder, OnTrouble, Recommended, Rule, default_rule,
+};
 use mail::Domain;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -30,9 +36,19 @@ pub(super) const ALL: &str = "all";
 pub(super) const RECOMMENDED: &str = "recommended";
 
 const ACTIONS: [&str; 6] = ["reject", "tag", "file", "hold", "defer", "discard"];
-const KEYS: [&str; 4] = ["action", "folder", "soft", "shadow"];
+const KEYS: [&str; 5] = ["action", "folder", "soft", "shadow", "unavailable"];
 /// Keys of the specification that this version does not act on yet.
 const LATER: [&str; 2] = ["known", "forged"];
+
+/// Keys that only some checks have.
+fn own_keys(check: &str) -> &'static [&'static str] {
+    match check {
+        "dkim" | "tls" => &["domains"],
+        "rdns" | "rdns4" | "rdns6" => &["confirmed"],
+        "dmarc" => &["quarantine", "trusted_sealers"],
+        _ => &[],
+    }
+}
 
 /// What one file says. `None`: nothing, so a default holds.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -40,7 +56,11 @@ pub(super) struct Settings {
     action: Option<Action>,
     soft: Option<bool>,
     shadow: Option<bool>,
+    unavailable: Option<OnTrouble>,
     domains: Option<Vec<Domain>>,
+    confirmed: Option<bool>,
+    quarantine: Option<DmarcQuarantine>,
+    sealers: Option<Vec<Domain>>,
 }
 
 /// Whether `name` is a check or a set.
@@ -54,7 +74,12 @@ pub(super) fn known() -> impl Iterator<Item = &'static str> {
 }
 
 /// Reads `checks/` of the domain at `top`; faults come with the file that has them.
-pub(super) fn read(tree: &mut Tree, top: &Path) -> Result<(Checks, Vec<(PathBuf, Fault)>), Unreadable> {
+/// `all_adds` are checks that `all` implies beside its own.
+pub(super) fn read(
+    tree: &mut Tree,
+    top: &Path,
+    all_adds: &[String],
+) -> Result<(Checks, Vec<(PathBuf, Fault)>), Unreadable> {
     let dir = top.join("checks");
     let (mut files, mut faults) = (Vec::new(), Vec::new());
     if tree.subdir(top, "checks")?.is_some()
@@ -79,11 +104,11 @@ pub(super) fn read(tree: &mut Tree, top: &Path) -> Result<(Checks, Vec<(PathBuf,
             files.push((name.to_owned(), settings));
         }
     }
-    Ok((combine(&files), faults))
+    Ok((combine(&files, all_adds), faults))
 }
 
 /// The rules that follow from all files together.
-fn combine(files: &[(String, Settings)]) -> Checks {
+fn combine(files: &[(String, Settings)], all_adds: &[String]) -> Checks {
     let file = |name: &str| {
         files
             .iter()
@@ -92,21 +117,45 @@ fn combine(files: &[(String, Settings)]) -> Checks {
     };
     let mut checks = Checks::default();
     for check in CHECKS {
-        let of_all = file(ALL)
-            .filter(|_| check.in_all)
-            .map(|settings| settings.over(Rule::default()));
-        let of_recommended = match check.recommended {
-            Recommended::No => None,
-            Recommended::Acts => file(RECOMMENDED).map(|settings| settings.over(Rule::default())),
-            Recommended::Evidence => file(RECOMMENDED).map(|settings| settings.over(Rule::soft())),
-        };
-        let own = file(check.name).map(|settings| settings.over(Rule::default()));
         if let Some(rule) = checks.rule_mut(check.name) {
-            *rule = own.or(of_all).or(of_recommended);
+            let in_all = check.in_all || all_adds.iter().any(|name| name == check.name);
+            let all = file(ALL).filter(|_| in_all);
+            *rule = rule_of(check, all, file(RECOMMENDED), file(check.name));
         }
     }
-    checks.dkim_domains = file("dkim").and_then(|settings| settings.domains.clone());
+    let domains = |name: &str| file(name).and_then(|settings| settings.domains.clone());
+    let confirmed = ["rdns", "rdns4", "rdns6"].map(|name| file(name).and_then(|settings| settings.confirmed));
+    checks.dkim_domains = domains("dkim");
+    checks.tls_domains = domains("tls");
+    checks.rdns_confirmed = confirmed.contains(&Some(true));
+    if let Some(dmarc) = file("dmarc") {
+        checks.dmarc_quarantine = dmarc.quarantine.clone().unwrap_or_default();
+        checks.dmarc_sealers = dmarc.sealers.clone().unwrap_or_default();
+    }
     checks
+}
+
+/// The rule of one check, where a file switches it on.
+fn rule_of(
+    check: &CheckName,
+    all: Option<&Settings>,
+    recommended: Option<&Settings>,
+    own: Option<&Settings>,
+) -> Option<Rule> {
+    let default = || default_rule(check.name);
+    let of_recommended = match check.recommended {
+        Recommended::No => None,
+        Recommended::Acts => recommended.map(|settings| settings.over(default())),
+        Recommended::Evidence => recommended.map(|settings| {
+            settings.over(Rule {
+                soft: true,
+                ..default()
+            })
+        }),
+    };
+    own.or(all)
+        .map(|settings| settings.over(default()))
+        .or(of_recommended)
 }
 
 impl Settings {
@@ -115,6 +164,7 @@ impl Settings {
             action: self.action.clone().unwrap_or(rule.action),
             soft: self.soft.unwrap_or(rule.soft),
             shadow: self.shadow.unwrap_or(rule.shadow),
+            unavailable: self.unavailable.unwrap_or(rule.unavailable),
         }
     }
 }
@@ -168,7 +218,11 @@ impl Reader<'_> {
                 ("folder", _) => folder = Some((key, self.folder(value))),
                 ("soft", _) => settings.soft = self.switch("soft", value),
                 ("shadow", _) => settings.shadow = self.switch("shadow", value),
-                ("domains", "dkim") => settings.domains = self.domains(value),
+                ("unavailable", _) => settings.unavailable = self.unavailable(value),
+                ("domains", "dkim" | "tls") => settings.domains = self.domains("domains", value),
+                ("confirmed", "rdns" | "rdns4" | "rdns6") => settings.confirmed = self.switch("confirmed", value),
+                ("quarantine", "dmarc") => settings.quarantine = self.quarantine(value),
+                ("trusted_sealers", "dmarc") => settings.sealers = self.domains("trusted_sealers", value),
                 (unknown, _) => self.unknown_key(unknown, key),
             }
         }
@@ -184,7 +238,7 @@ impl Reader<'_> {
     }
 
     fn unknown_key(&mut self, unknown: &str, key: &Spanned<std::borrow::Cow<'_, str>>) {
-        let own = (self.check == "dkim").then_some("domains");
+        let own = own_keys(self.check).iter().copied();
         let fault = match LATER.contains(&unknown) {
             true => Fault::note(format!("`{unknown}` is not used by this version yet")),
             false => Fault::warning(format!("unknown key: `{unknown}`"))
@@ -223,10 +277,29 @@ impl Reader<'_> {
         }
     }
 
+    fn unavailable(&mut self, value: &Spanned<DeValue<'_>>) -> Option<OnTrouble> {
+        match value.get_ref() {
+            DeValue::String(word) if word == "pass" => Some(OnTrouble::Pass),
+            DeValue::String(word) if word == "defer" => Some(OnTrouble::Defer),
+            _ => self.wrong(
+                value,
+                "`unavailable` is neither `\"pass\"` nor `\"defer\"`".into(),
+                None,
+            ),
+        }
+    }
+
+    fn quarantine(&mut self, value: &Spanned<DeValue<'_>>) -> Option<DmarcQuarantine> {
+        match value.get_ref() {
+            DeValue::String(word) if word == "none" => Some(DmarcQuarantine::Nothing),
+            _ => self.action(value).map(DmarcQuarantine::Act),
+        }
+    }
+
     /// A list of which no entry is a domain keeps the default; an empty list is an answer.
-    fn domains(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Vec<Domain>> {
+    fn domains(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<Domain>> {
         let DeValue::Array(entries) = value.get_ref() else {
-            let message = "`domains` is not a list: write `domains = [\"a.example\"]`".into();
+            let message = format!("`{key}` is not a list: write `{key} = [\"a.example\"]`");
             return self.wrong(value, message, None);
         };
         let mut domains = Vec::new();

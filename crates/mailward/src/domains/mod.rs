@@ -68,12 +68,28 @@ pub struct Roots {
 }
 
 /// The server's switches that go into the policy of each domain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Defaults {
     /// Every domain only watches.
     pub shadow: bool,
     /// Whether a whitelist entry other than one of `recipients/` lets mail for unknown users pass.
     pub whitelist_unknown_users: bool,
+    /// Checks that `checks/all` switches on beside those of the original.
+    pub all_adds: Vec<String>,
+    /// Whose ARC results may mend a broken DMARC.
+    pub trusted_sealers: Vec<Domain>,
+}
+
+impl Default for Defaults {
+    /// Those of the original.
+    fn default() -> Defaults {
+        Defaults {
+            shadow: false,
+            whitelist_unknown_users: true,
+            all_adds: Vec::new(),
+            trusted_sealers: Vec::new(),
+        }
+    }
 }
 
 /// All local domains. One for the whole server, shared by all connections.

@@ -214,7 +214,7 @@ impl Parts {
 
     /// An unchanged policy keeps its `Arc`, by which others may have stored its digest.
     fn read_policy(&mut self, site: &mut Site<'_>, defaults: &Defaults) -> Result<(), Unreadable> {
-        let (checks, faults) = checks::read(site.tree, site.top)?;
+        let (checks, faults) = checks::read(site.tree, site.top, &defaults.all_adds)?;
         site.faults.extend(faults);
         let has_shadow = match site.listing.entry("shadow") {
             Some(entry) => site.tree.kind(site.top, entry)?.is_some(),
@@ -224,6 +224,8 @@ impl Parts {
             shadow: defaults.shadow || has_shadow,
             whitelist_unknown_users: defaults.whitelist_unknown_users,
             checks,
+            zones: Vec::new(),
+            trusted_sealers: defaults.trusted_sealers.clone(),
         };
         if *self.policy != policy {
             self.policy = Arc::new(policy);

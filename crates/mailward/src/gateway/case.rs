@@ -1,6 +1,7 @@
 //! One message with its verdicts, on its way to an answer.
 
 use super::headers::{Mark, Seal, Trace, bracketed};
+use super::proofs;
 use super::{Envelope, Runtime};
 use crate::body::Body;
 use crate::domains::DomainView;
@@ -10,6 +11,7 @@ use crate::relay::{Deadline, Durable};
 use jiff::Zoned;
 use judge::evidence::MessageFacts;
 use judge::verdict::{Disposition, Rejection, Verdict};
+use judge::virus::VirusScan;
 use mail::{Address, Line, MailboxId, Message, Reply};
 use std::sync::Arc;
 use store::{LedgerKey, MailwardId, Outcome, RecipientRecord, Record, StoreError};
@@ -136,7 +138,25 @@ impl<'a> Case<'a> {
             mac: seal.mac(&self.id),
             hostname: &self.runtime.config.smtp.hostname,
             now: self.now,
+            proofs: proofs::fields(
+                &self.facts,
+                self.runtime.config.authserv_id(),
+                &self.runtime.config.smtp.hostname,
+                self.envelope.smtputf8(),
+            ),
+            remote_host: self.remote_host(),
+            dkim_word: proofs::dkim_word(&self.facts.origin),
+            virus: match self.facts.virus.found() {
+                Some(VirusScan::Infected(name)) => Some(name.clone()),
+                _ => None,
+            },
         }
+    }
+
+    /// The client's proven name; `Unknown`, as in the original, without one.
+    pub fn remote_host(&self) -> Line {
+        let name = self.facts.origin.iprev.found().and_then(|iprev| iprev.name.as_ref());
+        name.map_or(Line::literal("Unknown"), |name| Line::reason(name.as_str().as_bytes()))
     }
 
     /// Names this message of this sender across tries.
@@ -238,6 +258,10 @@ impl<'a> Case<'a> {
             }
             (_, Disposition::Reject(Rejection::UnknownUser)) => {
                 Reply::new(550, (5, 1, 1), self.with_id(target.reason().as_str()))
+            }
+            // RFC 7372 §3.3.
+            (_, Disposition::Reject(Rejection::Unauthenticated)) => {
+                Reply::new(550, (5, 7, 26), self.with_id(target.reason().as_str()))
             }
             _ => Reply::new(550, (5, 7, 1), self.with_id(target.reason().as_str())),
         }

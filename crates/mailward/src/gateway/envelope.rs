@@ -3,8 +3,9 @@
 use super::{Gateway, NotLocal, Runtime, local};
 use crate::config::Config;
 use crate::domains::{DomainView, Domains, Found};
+use crate::inquiry::listed_ip;
 use crate::relay::next_hop::NextHop;
-use judge::evidence::{RecipientFacts, TlsFacts};
+use judge::evidence::{Fact, RecipientFacts, TlsFacts};
 use judge::lists::Probe;
 use mail::smtp::client::Origin;
 use mail::smtp::command::{Dialect, MailParams};
@@ -12,7 +13,7 @@ use mail::smtp::conduct::Conduct;
 use mail::smtp::server::Transaction;
 use mail::smtp::xclient::XclientAttributes;
 use mail::{Address, Domain, ForwardPath, Line, Reply, ReversePath};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Who speaks, and with which rights. They follow the address that PROXY or XCLIENT named, never the proxy's own.
@@ -217,6 +218,16 @@ impl Envelope {
         &self.recipients
     }
 
+    /// The same, to learn more of them.
+    pub fn recipients_mut(&mut self) -> &mut [Recipient] {
+        &mut self.recipients
+    }
+
+    /// Nobody said who the client is: its address is that of who speaks for it.
+    pub fn is_client_unknown(&self) -> bool {
+        self.guest.is_unknown
+    }
+
     /// Recipients of relayed mail.
     pub fn foreign(&self) -> &[Address] {
         &self.foreign
@@ -335,11 +346,7 @@ fn no_delivery(view: &DomainView) -> Reply {
 }
 
 fn recipient(envelope: &Envelope, address: Address, domain: Arc<DomainView>) -> Recipient {
-    // One that stands in no list, where the client is not known: the proxy's own address may stand in some.
-    let listed = match envelope.guest.is_unknown {
-        true => Ipv4Addr::UNSPECIFIED.into(),
-        false => envelope.client(),
-    };
+    let listed = listed_ip(envelope.client(), envelope.guest.is_unknown);
     let probe = Probe {
         client: listed,
         reverse_name: None,
@@ -350,6 +357,8 @@ fn recipient(envelope: &Envelope, address: Address, domain: Arc<DomainView>) -> 
         user: domain.user(address.local(), listed),
         blacklisted: domain.blacklisted(&probe),
         whitelisted: domain.whitelisted(address.local(), &probe),
+        forwarder: None,
+        zones: Fact::NotAsked,
         address,
     };
     Recipient { facts, domain }

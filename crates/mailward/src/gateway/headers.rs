@@ -1,12 +1,13 @@
 //! What we write into a message's header, and what only we may write.
 //!
-//! On top: Received (RFC 5321 §4.4) and `X-Mailward-Id`. At the end of the header block, in the order of the original:
+//! On top: what was proven (Authentication-Results, Received-SPF), Received (RFC 5321 §4.4) and `X-Mailward-Id`. At the end of the header block, in the order of the original:
 //! `X-HELO`, `X-REMOTE-IP`, ... and the verdict. Fields of these names that come with a message are taken out, for
 //! they would be believed.
 
 use super::Envelope;
 use jiff::Zoned;
-use mail::{Address, Domain, Line, Message, ReversePath};
+use mail::auth_results::claims_authserv_id;
+use mail::{Address, Domain, Field, Line, Message, ReversePath};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -26,6 +27,7 @@ const OURS: &[&str] = &[
     "X-LOCALPART",
     "X-DKIM-RESULT",
     "X-REJECT-*",
+    "X-MS.com-Virus",
     "X-Mailward-*",
     "X-Spam-Flag",
 ];
@@ -99,6 +101,14 @@ pub struct Trace<'a> {
     pub hostname: &'a str,
     /// When it came.
     pub now: &'a Zoned,
+    /// What was proven of its origin, as whole fields.
+    pub proofs: String,
+    /// The client's proven name, or `Unknown`.
+    pub remote_host: Line,
+    /// `X-DKIM-RESULT`.
+    pub dkim_word: Option<&'static str>,
+    /// The virus that was found in it.
+    pub virus: Option<Line>,
 }
 
 /// What one copy is marked with.
@@ -150,10 +160,14 @@ impl Frame {
     }
 }
 
-/// The fields that came with the message, without those that only we may write.
-pub fn kept_fields(message: &Message<'_>) -> Vec<u8> {
+/// The fields that came with the message, without those that only we may write: among them Authentication-Results that
+/// claim to be ours, `authserv_id` (RFC 8601 §5).
+pub fn kept_fields(message: &Message<'_>, authserv_id: &str) -> Vec<u8> {
+    let claims = |field: &Field<'_>| {
+        field.is("Authentication-Results") && claims_authserv_id(&field.value(), authserv_id)
+    };
     let mut fields = Vec::with_capacity(message.fields().iter().map(|field| field.raw().len()).sum());
-    for field in message.fields().iter().filter(|field| !is_ours(field.name())) {
+    for field in message.fields().iter().filter(|field| !is_ours(field.name()) && !claims(field)) {
         fields.extend_from_slice(field.raw());
         if !field.raw().ends_with(b"\n") {
             fields.extend_from_slice(b"\r\n");
@@ -169,7 +183,12 @@ fn top(trace: &Trace<'_>, recipients: &[&Address], out: &mut String) {
         mac,
         hostname,
         now,
+        proofs,
+        remote_host: _,
+        dkim_word: _,
+        virus: _,
     } = trace;
+    out.push_str(proofs);
     // RFC 3848, RFC 6531 §4.3.
     let with = match (envelope.smtputf8(), envelope.is_esmtp(), envelope.tls().is_some()) {
         (true, _, true) => "UTF8SMTPS",
@@ -206,9 +225,10 @@ fn bottom(trace: &Trace<'_>, recipients: &[&Address], mark: &Mark, out: &mut Str
     };
     let _ = write!(
         out,
-        "X-HELO: {}\r\nX-REMOTE-IP: {}\r\nX-REMOTE-HOST: Unknown\r\n",
+        "X-HELO: {}\r\nX-REMOTE-IP: {}\r\nX-REMOTE-HOST: {}\r\n",
         text(envelope.helo()),
-        envelope.client()
+        envelope.client(),
+        trace.remote_host
     );
     let _ = write!(out, "X-MAIL-FROM: {}\r\n", bracketed(envelope.reverse_path()));
     if let [only] = recipients {
@@ -219,6 +239,12 @@ fn bottom(trace: &Trace<'_>, recipients: &[&Address], mark: &Mark, out: &mut Str
     }
     if let [only] = recipients {
         let _ = write!(out, "X-LOCALPART: {}\r\n", only.local().folded());
+    }
+    if let Some(word) = trace.dkim_word {
+        let _ = write!(out, "X-DKIM-RESULT: {word}\r\n");
+    }
+    if let Some(virus) = &trace.virus {
+        let _ = write!(out, "X-MS.com-Virus: {}\r\n", text(virus));
     }
     match mark {
         Mark::None => {}

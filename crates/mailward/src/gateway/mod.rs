@@ -9,6 +9,7 @@ mod case;
 mod copies;
 mod envelope;
 mod headers;
+mod proofs;
 
 pub use admit::{BodyRoom, Doors, Ticket};
 pub use envelope::{Envelope, Guest, Recipient};
@@ -16,14 +17,15 @@ pub use headers::Seal;
 
 use crate::body::{Body, Spool};
 use crate::config::Config;
-use crate::domains::{Defaults, Domains, Found, Roots};
+use crate::domains::{Domains, Found, Roots};
+use crate::inquiry::{Inquiry, Seat, Subject};
 use crate::metrics::METRICS;
 use crate::quarantine::{Budget, Quarantine};
 use crate::relay::{Deadline, Relays};
 use case::{Case, Progress, Target};
 use jiff::Zoned;
-use judge::evidence::{ContentFacts, MessageFacts};
-use judge::verdict::{Disposition, Verdict, decide};
+use judge::evidence::{ContentFacts, Fact, MessageFacts, Origin};
+use judge::verdict::{Disposition, Verdict};
 use mail::{Line, Message, Reply};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -43,6 +45,8 @@ pub struct Runtime {
     pub quarantine: Arc<Quarantine>,
     /// Where large messages are while they come in.
     pub spool_dir: Arc<std::path::PathBuf>,
+    /// Whom we ask about a message.
+    pub inquiry: Arc<Inquiry>,
     /// What all SMTP sessions share.
     pub session: Arc<mail::smtp::server::Settings>,
 }
@@ -77,17 +81,14 @@ impl Runtime {
             domains: config.paths.domains.clone(),
             blacklist_d: config.paths.blacklist_d.clone(),
         };
-        let defaults = Defaults {
-            shadow: config.policy.shadow,
-            whitelist_unknown_users: config.policy.whitelist_unknown_users,
-        };
-        let domains = Domains::open(roots, defaults).map_err(|error| (error.to_string(), Some(error.hint())))?;
+        let domains = Domains::open(roots, config.domain_defaults()).map_err(|error| (error.to_string(), Some(error.hint())))?;
         let settings = quarantine_settings(&config);
         let same = before.filter(|before| quarantine_settings(&before.config) == settings);
         let quarantine = match same {
             Some(before) => before.quarantine.clone(),
             None => Arc::new(Quarantine::open(settings).map_err(|error| (error.to_string(), None))?),
         };
+        let inquiry = Arc::new(Inquiry::open(&config, before.map(|before| before.inquiry.clone()))?);
         let session = Arc::new(session_settings(&config));
         let spool_dir = Arc::new(config.paths.state.clone());
         Ok(Runtime {
@@ -95,6 +96,7 @@ impl Runtime {
             spool_dir,
             domains,
             quarantine,
+            inquiry,
             session,
         })
     }
@@ -177,12 +179,16 @@ impl Gateway {
     }
 
     async fn judge(&self, runtime: &Runtime, arrival: Arrival, started: Instant) -> Reply {
-        let Arrival { envelope, body, now } = arrival;
+        let Arrival {
+            mut envelope,
+            body,
+            now,
+        } = arrival;
         let message = Message::parse(&body.head);
         if let Some(reply) = unfit(&message) {
             return reply;
         }
-        let facts = MessageFacts {
+        let mut facts = MessageFacts {
             received_s: now.timestamp().as_second(),
             client: envelope.client(),
             helo: envelope.helo().clone(),
@@ -191,8 +197,11 @@ impl Gateway {
             login: envelope.login().cloned(),
             conduct: envelope.conduct(),
             content: content_facts(&message, &body),
+            origin: Origin::default(),
+            virus: Fact::NotAsked,
         };
-        let targets = targets(&envelope, &facts);
+        let verdicts = verdicts(&runtime.inquiry, &mut envelope, &message, &body, &mut facts).await;
+        let targets = targets(&envelope, verdicts);
         let id = MailwardId::new(facts.received_s, chance());
         let case = Case {
             runtime,
@@ -217,8 +226,36 @@ fn content_facts(message: &Message<'_>, body: &Body) -> ContentFacts {
     facts
 }
 
-/// Every recipient with its verdict. Mail from `relay_networks` is not judged.
-fn targets<'a>(envelope: &'a Envelope, facts: &MessageFacts) -> Vec<Target<'a>> {
+/// One verdict for each local recipient. Mail from `relay_networks` is not judged, and nothing is asked about it.
+async fn verdicts(
+    inquiry: &Inquiry,
+    envelope: &mut Envelope,
+    message: &Message<'_>,
+    body: &Arc<Body>,
+    facts: &mut MessageFacts,
+) -> Vec<Verdict> {
+    let subject = Subject {
+        message,
+        body,
+        is_client_unknown: envelope.is_client_unknown(),
+    };
+    let mut seats: Vec<Seat<'_>> = envelope
+        .recipients_mut()
+        .iter_mut()
+        .map(|recipient| Seat {
+            facts: &mut recipient.facts,
+            policy: recipient.domain.policy(),
+            view: Some(&recipient.domain),
+        })
+        .collect();
+    if seats.is_empty() {
+        return Vec::new();
+    }
+    inquiry.judge(&subject, facts, &mut seats).await
+}
+
+/// Every recipient with its verdict.
+fn targets(envelope: &Envelope, verdicts: Vec<Verdict>) -> Vec<Target<'_>> {
     let unjudged = || Verdict {
         disposition: Disposition::Accept,
         reasons: Vec::new(),
@@ -229,10 +266,10 @@ fn targets<'a>(envelope: &'a Envelope, facts: &MessageFacts) -> Vec<Target<'a>> 
         verdict: unjudged(),
         progress: Progress::Open,
     });
-    let local = envelope.recipients().iter().map(|recipient| Target {
+    let local = envelope.recipients().iter().zip(verdicts).map(|(recipient, verdict)| Target {
         address: &recipient.facts.address,
         local: Some((&recipient.facts.mailbox, &recipient.domain)),
-        verdict: decide(facts, &recipient.facts, recipient.domain.policy()),
+        verdict,
         progress: Progress::Open,
     });
     foreign.chain(local).collect()

@@ -54,6 +54,8 @@ pub fn record(id: MailwardId, received_s: i64, recipients: usize) -> Record {
                 has_signature: true,
                 body_is_blank: false,
             },
+            origin: Origin::default(),
+            virus: Fact::NotAsked,
         },
         recipients: (0..recipients)
             .map(|n| RecipientRecord {
@@ -80,6 +82,8 @@ fn recipient(address: &str) -> RecipientFacts {
         user: UserStanding::Valid,
         blacklisted: None,
         whitelisted: None,
+        forwarder: None,
+        zones: Fact::NotAsked,
     }
 }
 
@@ -182,6 +186,8 @@ fn message_facts() -> impl Strategy<Value = MessageFacts> {
             login,
             conduct,
             content,
+            origin: Origin::default(),
+            virus: Fact::NotAsked,
         },
     )
 }
@@ -224,6 +230,8 @@ fn recipient_facts() -> impl Strategy<Value = RecipientFacts> {
             user,
             blacklisted,
             whitelisted,
+            forwarder: None,
+            zones: Fact::NotAsked,
         })
 }
 

@@ -104,10 +104,7 @@ impl Site {
 }
 
 fn unread(mode: Mode, roots: Roots) -> Domains {
-    let defaults = Defaults {
-        shadow: false,
-        whitelist_unknown_users: true,
-    };
+    let defaults = Defaults::default();
     let watcher = match mode {
         Mode::Watches => Watcher::new(),
         Mode::Timestamps => Watcher::none(),

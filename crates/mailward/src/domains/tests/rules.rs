@@ -195,10 +195,7 @@ fn a_directory_outside_the_tree_counts_for_trusted_owners_only() {
 fn a_missing_root_is_an_error_with_a_hint_and_missing_lists_are_none() {
     let site = Site::new(Mode::Watches);
     site.remove("srv");
-    let defaults = Defaults {
-        shadow: false,
-        whitelist_unknown_users: true,
-    };
+    let defaults = Defaults::default();
     let error = Domains::open(site.roots(), defaults).unwrap_err();
     assert_eq!(error, OpenError::NoRoot(site.path("srv")));
     assert!(error.hint().contains("mkdir -p"));
@@ -347,6 +344,7 @@ fn shadow_holds_for_the_server_or_the_domain() {
         let defaults = Defaults {
             shadow: server,
             whitelist_unknown_users: false,
+            ..Defaults::default()
         };
         let domains = Domains::open(site.roots(), defaults).unwrap();
         assert!(!view(&domains, "d.example").policy().whitelist_unknown_users);

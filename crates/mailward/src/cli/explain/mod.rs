@@ -1,5 +1,7 @@
 //! Verdicts for people: the same sentences for `why` and `scan`. Every text, foreign or not, becomes one harmless line.
 
+mod origin;
+
 use super::harmless;
 use judge::evidence::{AuthorField, ContentFacts, MessageFacts, RecipientFacts, UserStanding};
 use judge::verdict::{Disposition, Rejection, Verdict};
@@ -32,6 +34,9 @@ pub(super) fn disposition(disposition: &Disposition) -> String {
             "reject: refused (550 5.1.1), a copy kept in the quarantine".into()
         }
         Disposition::Reject(Rejection::Policy) => "reject: refused (550 5.7.1), a copy kept in the quarantine".into(),
+        Disposition::Reject(Rejection::Unauthenticated) => {
+            "reject: refused (550 5.7.26), a copy kept in the quarantine".into()
+        }
         Disposition::Defer => "defer: the sender was asked to try again".into(),
         Disposition::Discard => "discard: taken, and kept only for the retention time".into(),
     }
@@ -48,6 +53,8 @@ pub(super) fn message(out: &mut String, facts: &MessageFacts) {
         login,
         conduct: _,
         content,
+        origin,
+        virus,
     } = facts;
     let time = jiff::Timestamp::from_second(*received_s).map(|t| t.to_zoned(jiff::tz::TimeZone::system()));
     if let Ok(time) = time {
@@ -70,10 +77,17 @@ pub(super) fn message(out: &mut String, facts: &MessageFacts) {
         Some(tls) => line(
             out,
             "transport",
-            format_args!("encrypted, {} with {}", tls.version, tls.cipher),
+            format_args!(
+                "encrypted, {} with {}{}",
+                tls.version,
+                tls.cipher,
+                tls.sni.as_ref().map_or(String::new(), |sni| format!(", asking for {sni}"))
+            ),
         ),
         None => line(out, "transport", "not encrypted"),
     }
+    origin::origin(out, origin);
+    origin::virus(out, virus);
     self::content(out, content);
 }
 
@@ -110,7 +124,7 @@ fn content(out: &mut String, content: &ContentFacts) {
     traits.push(if *has_date { "dated" } else { "no Date field" }.into());
     traits.push(
         if *has_signature {
-            "carries a DKIM signature (not verified)"
+            "carries a DKIM signature"
         } else {
             "no DKIM signature"
         }
@@ -130,6 +144,8 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
         user,
         blacklisted: _,
         whitelisted: _,
+        forwarder,
+        zones,
     } = facts;
     let standing = match user {
         UserStanding::Valid => "a listed user",
@@ -139,4 +155,9 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
         UserStanding::NotFromClient => "a listed user, but not for this client",
     };
     line(out, "to", format_args!("<{address}>, {standing}; mailbox {mailbox}"));
+    if let Some(hit) = forwarder {
+        let proof = if hit.is_proven { "proven" } else { "by its HELO name only" };
+        line(out, "forwarder", format_args!("{}, {proof}", hit.name));
+    }
+    origin::zones(out, zones);
 }

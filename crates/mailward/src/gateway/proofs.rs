@@ -1,0 +1,112 @@
+//! What was proven of a message's origin, as header fields: Authentication-Results (RFC 8601), Received-SPF (RFC 7208
+//! §9.1), and the original's `X-DKIM-RESULT`.
+
+use judge::auth::arc::ArcResult;
+use judge::auth::author::Author;
+use judge::auth::dkim::{Dkim, DkimResult};
+use judge::auth::spf::{Identity, received_spf};
+use judge::evidence::{MessageFacts, Origin};
+use mail::ReversePath;
+use mail::auth_results::{AuthResults, Encoding, Finding};
+
+/// The fields for the top of a message, each with its CRLF; nothing of what was not asked.
+pub fn fields(facts: &MessageFacts, authserv_id: &str, receiver: &str, is_utf8: bool) -> String {
+    let origin = &facts.origin;
+    if origin.is_open() {
+        return String::new();
+    }
+    let mut results = AuthResults::new(authserv_id);
+    for finding in findings(facts) {
+        results.push(finding);
+    }
+    let encoding = if is_utf8 { Encoding::Utf8 } else { Encoding::Ascii };
+    let mut text = String::from_utf8_lossy(&results.to_field(encoding)).into_owned();
+    if let Some(spf) = origin.spf_mail_from.found() {
+        let field = received_spf(
+            spf,
+            Identity::MailFrom(&facts.reverse_path),
+            facts.client,
+            facts.helo.as_str(),
+            receiver,
+        );
+        text.push_str(&field);
+    }
+    text
+}
+
+/// The word of `X-DKIM-RESULT`; `None` for a message without signatures.
+pub fn dkim_word(origin: &Origin) -> Option<&'static str> {
+    let signatures = origin.dkim.found()?;
+    let passes = signatures.iter().find(|signature| signature.result == DkimResult::Pass);
+    passes.or(signatures.first()).map(|signature| signature.result.word())
+}
+
+fn findings(facts: &MessageFacts) -> Vec<Finding> {
+    let Origin {
+        iprev,
+        spf_helo,
+        spf_mail_from,
+        dkim,
+        arc,
+        author,
+        dmarc,
+        mx: _,
+    } = &facts.origin;
+    let mut all = Vec::new();
+    if let Some(iprev) = iprev.found() {
+        let name = iprev.name.as_ref().map_or("", |name| name.as_str());
+        let finding = Finding::new("iprev", iprev.result.word()).comment(name);
+        all.push(finding.property("policy.iprev", &facts.client.to_string()));
+    }
+    if let Some(spf) = spf_helo.found() {
+        let finding = Finding::new("spf", spf.result.word()).comment(spf.explanation.as_str());
+        all.push(finding.property("smtp.helo", facts.helo.as_str()));
+    }
+    // Of a notification the HELO name is all there is, and that was said.
+    if let Some(spf) = spf_mail_from.found().filter(|_| !facts.reverse_path.is_null()) {
+        let finding = Finding::new("spf", spf.result.word()).comment(spf.explanation.as_str());
+        all.push(finding.property("smtp.mailfrom", &mail_from(&facts.reverse_path)));
+    }
+    match dkim.found().map(Vec::as_slice) {
+        Some([]) => all.push(Finding::new("dkim", "none")),
+        Some(signatures) => all.extend(signatures.iter().map(signature)),
+        None => {}
+    }
+    if let Some(dmarc) = dmarc.found() {
+        let comment = match dmarc.record_at.as_str() {
+            "" => dmarc.why.to_string(),
+            record_at => format!("p={} at {record_at}", dmarc.published),
+        };
+        let mut finding = Finding::new("dmarc", dmarc.result.word()).comment(&comment);
+        if let Some(Author::One { domain, .. }) = author.found() {
+            finding = finding.property("header.from", domain.as_str());
+        }
+        all.push(finding);
+    }
+    if let Some(arc) = arc.found().filter(|arc| arc.result != ArcResult::None) {
+        let count = match arc.sets.len() {
+            0 => String::new(),
+            n => format!("{n} sets"),
+        };
+        all.push(Finding::new("arc", arc.result.word()).comment(&count));
+    }
+    all
+}
+
+fn mail_from(path: &ReversePath) -> String {
+    path.to_string()
+}
+
+fn signature(signature: &Dkim) -> Finding {
+    let comment = match signature.result {
+        DkimResult::Pass => String::new(),
+        _ => signature.why.to_string(),
+    };
+    let domain = signature.domain.as_ref().map_or("", |domain| domain.as_str());
+    Finding::new("dkim", signature.result.word())
+        .comment(&comment)
+        .property("header.d", domain)
+        .property("header.s", signature.selector.as_str())
+        .property("header.a", signature.algorithm.as_str())
+        .property("header.b", signature.start.as_str())
+}

@@ -1,0 +1,366 @@
+//! Asks what a verdict needs: DNS for the origin, DNS lists, the virus scanner.
+//!
+//! [`Inquiry::judge`] lets [`judge::verdict::decide`] say what it needs, asks for it, and lets it decide again. So
+//! nothing is asked that no verdict needs. All of it has one deadline; what comes late is trouble, and the policy decides
+//! what that means.
+
+use crate::body::Body;
+use crate::config::Config;
+use crate::dns::{Dns, Settings};
+use crate::domains::DomainView;
+use crate::virus::Clamd;
+use crate::zones::ZoneHealth;
+use futures_util::future::{join3, join_all};
+use judge::auth::author;
+use judge::auth::dkim::{BodyHashes, Sealed};
+use judge::auth::iprev;
+use judge::auth::org::PublicSuffixes;
+use judge::dnsbl::{self, Zone, ZoneFact, ZoneFinding};
+use judge::evidence::{Fact, ForwarderHit, MessageFacts, Origin, RecipientFacts};
+use judge::gather::{self, Claims};
+use judge::lists::Probe;
+use judge::policy::Policy;
+use judge::resolver::Resolver;
+use judge::verdict::{Needs, Step, Verdict, conclude, decide};
+use judge::virus::VirusScan;
+use mail::{Domain, Line, Message};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// There are three groups of facts; a verdict that still needs some after they were asked for never ends.
+const ROUNDS_MAX: usize = 4;
+
+/// Whom we ask. Shared by all messages.
+#[derive(Debug)]
+pub struct Inquiry {
+    dns: Option<Dns>,
+    dns_settings: Settings,
+    zones: ZoneHealth,
+    clamd: Clamd,
+    suffixes: PublicSuffixes,
+    receiver: String,
+    message_time: Duration,
+    message_queries: u32,
+}
+
+/// One message that is asked about.
+pub struct Subject<'a> {
+    /// Its header.
+    pub message: &'a Message<'a>,
+    /// All of it.
+    pub body: &'a Arc<Body>,
+    /// The client's address is that of a proxy that could not say who the client is.
+    pub is_client_unknown: bool,
+}
+
+/// One recipient's seat in the court: what is known of him, and his domain's rules.
+pub struct Seat<'a> {
+    /// What is known of him; grows.
+    pub facts: &'a mut RecipientFacts,
+    /// The rules.
+    pub policy: &'a Policy,
+    /// His domain's lists; `None` where nobody's are asked.
+    pub view: Option<&'a DomainView>,
+}
+
+impl Inquiry {
+    /// Opens what the configuration names. What DNS remembers is taken over from `before`, where its settings are the
+    /// same.
+    ///
+    /// # Errors
+    /// A message for the operator, and a hint.
+    pub fn open(config: &Config, before: Option<Arc<Inquiry>>) -> Result<Inquiry, (String, Option<String>)> {
+        let dns_settings = dns_settings(config);
+        let dns = match config.dns.enabled {
+            false => None,
+            true => match before.filter(|before| before.dns_settings == dns_settings) {
+                Some(before) => before.dns.clone(),
+                None => Some(Dns::open(&dns_settings).map_err(|error| (error, None))?),
+            },
+        };
+        Ok(Inquiry {
+            dns,
+            dns_settings,
+            zones: ZoneHealth::default(),
+            clamd: Clamd {
+                address: config.clamav.address.clone(),
+                size_max: config.clamav.size_max,
+                timeout: Duration::from_secs(config.clamav.timeout_s),
+            },
+            suffixes: suffixes(config.auth.public_suffix_file.as_deref())?,
+            receiver: config.smtp.hostname.clone(),
+            message_time: Duration::from_secs(config.dns.message_s),
+            message_queries: config.dns.message_queries,
+        })
+    }
+
+    /// DNS lists that are switched off, and why.
+    pub fn zones(&self) -> &ZoneHealth {
+        &self.zones
+    }
+
+    /// DNS, where it is asked.
+    pub fn dns(&self) -> Option<&Dns> {
+        self.dns.as_ref()
+    }
+
+    /// One verdict for each recipient, once what they need is known or known not to be had.
+    pub async fn judge(
+        &self,
+        subject: &Subject<'_>,
+        facts: &mut MessageFacts,
+        seats: &mut [Seat<'_>],
+    ) -> Vec<Verdict> {
+        let deadline = Instant::now() + self.message_time;
+        match &self.dns {
+            Some(dns) => {
+                let resolver = dns.within(deadline, self.message_queries);
+                self.judge_with(subject, facts, seats, Some(&resolver), deadline).await
+            }
+            None => self.judge_with(subject, facts, seats, None, deadline).await,
+        }
+    }
+
+    /// The same, asking `resolver`.
+    pub async fn judge_with(
+        &self,
+        subject: &Subject<'_>,
+        facts: &mut MessageFacts,
+        seats: &mut [Seat<'_>],
+        resolver: Option<&dyn Resolver>,
+        deadline: Instant,
+    ) -> Vec<Verdict> {
+        facts.origin.iprev = match resolver {
+            _ if subject.is_client_unknown => Fact::Skipped(Line::literal("the client's address is not known")),
+            Some(resolver) => Fact::Found(iprev::check(facts.client, resolver).await),
+            None => Fact::Unavailable(no_dns()),
+        };
+        facts.origin.author = Fact::Found(author::read(subject.message));
+        for seat in &mut *seats {
+            seat.relist(subject, facts);
+        }
+        for _ in 0..ROUNDS_MAX {
+            let needs: Vec<Needs> = seats.iter().map(|seat| seat.needs(facts)).collect();
+            if needs.iter().all(|needs| needs.is_empty()) {
+                break;
+            }
+            self.ask(subject, facts, seats, &needs, resolver, deadline).await;
+        }
+        let judged = seats.iter().map(|seat| conclude(facts, seat.facts, seat.policy));
+        judged.collect()
+    }
+
+    /// Asks for all that is needed at once.
+    async fn ask(
+        &self,
+        subject: &Subject<'_>,
+        facts: &mut MessageFacts,
+        seats: &mut [Seat<'_>],
+        needs: &[Needs],
+        resolver: Option<&dyn Resolver>,
+        deadline: Instant,
+    ) {
+        let (asks_origin, asks_virus) = (needs.iter().any(|n| n.origin), needs.iter().any(|n| n.virus));
+        let known: &MessageFacts = facts;
+        let origin = async {
+            match resolver {
+                _ if !asks_origin => None,
+                Some(resolver) => Some(self.origin(subject, known, resolver).await),
+                None => Some(Origin {
+                    author: known.origin.author.clone(),
+                    ..Origin::unavailable(&no_dns())
+                }),
+            }
+        };
+        let virus = async {
+            match asks_virus {
+                true => Some(self.scan(subject.body, deadline).await),
+                false => None,
+            }
+        };
+        let zones = seats.iter().zip(needs).map(|(seat, needs)| async {
+            match (needs.zones, resolver) {
+                (false, _) => None,
+                (true, Some(resolver)) => Some(Fact::Found(self.zone_facts(&seat.policy.zones, known, resolver).await)),
+                (true, None) => Some(Fact::Unavailable(no_dns())),
+            }
+        });
+        let (origin, virus, zones) = join3(origin, virus, join_all(zones)).await;
+        for (seat, zones) in seats.iter_mut().zip(zones) {
+            seat.facts.zones = zones.unwrap_or_else(|| std::mem::take(&mut seat.facts.zones));
+        }
+        if let Some(origin) = origin {
+            facts.origin = origin;
+        }
+        if let Some(virus) = virus {
+            facts.virus = virus;
+        }
+        for seat in seats {
+            seat.relist(subject, facts);
+        }
+    }
+
+    async fn origin(&self, subject: &Subject<'_>, facts: &MessageFacts, resolver: &dyn Resolver) -> Origin {
+        let sealed = Sealed::read(subject.message);
+        let bodies = match hash_body(&sealed, subject).await {
+            Ok(bodies) => bodies,
+            Err(error) => {
+                tracing::error!(%error, "a message cannot be read back, so its signatures are not verified");
+                sealed.hasher().finish()
+            }
+        };
+        let author = match &facts.origin.author {
+            Fact::Found(author) => author.clone(),
+            Fact::NotAsked | Fact::Skipped(_) | Fact::Unavailable(_) => author::read(subject.message),
+        };
+        let claims = Claims {
+            client: (!subject.is_client_unknown).then_some(facts.client),
+            helo: facts.helo.as_str(),
+            reverse_path: &facts.reverse_path,
+            author: &author,
+            receiver: &self.receiver,
+            now_s: facts.received_s,
+            lot: subject.body.digest().as_bytes()[0] % 100,
+        };
+        let iprev = facts.origin.iprev.clone();
+        gather::origin(claims, &sealed, &bodies, iprev, &self.suffixes, resolver).await
+    }
+
+    async fn scan(&self, body: &Arc<Body>, deadline: Instant) -> Fact<VirusScan> {
+        // A scan has a limit of its own; DNS shall not eat it up.
+        let deadline = deadline.max(Instant::now() + self.clamd.timeout);
+        match timeout_at(deadline, self.clamd.scan(body)).await {
+            Ok(Ok(scan)) => Fact::Found(scan),
+            Ok(Err(why)) => Fact::Unavailable(why),
+            Err(_) => Fact::Unavailable(Line::literal("the virus scanner does not answer in time")),
+        }
+    }
+
+    /// All lists at once, in their order. One that does not work is not asked.
+    async fn zone_facts(&self, zones: &[Zone], facts: &MessageFacts, resolver: &dyn Resolver) -> Vec<ZoneFact> {
+        let domains = domains_of(facts);
+        let each = zones.iter().map(|zone| async {
+            let finding = match self.zones.standing(zone, resolver).await {
+                Some(why) => ZoneFinding::Off(why),
+                None => dnsbl::look_up(zone, facts.client, &domains, resolver).await,
+            };
+            ZoneFact {
+                zone: zone.name.as_str().into(),
+                finding,
+            }
+        });
+        join_all(each).await
+    }
+}
+
+impl Seat<'_> {
+    fn needs(&self, facts: &MessageFacts) -> Needs {
+        match decide(facts, self.facts, self.policy) {
+            Step::Need(needs) => needs,
+            Step::Done(_) => Needs::default(),
+        }
+    }
+
+    /// What the lists say, now that more is known of the client.
+    fn relist(&mut self, subject: &Subject<'_>, facts: &MessageFacts) {
+        let Some(view) = self.view else { return };
+        let name = facts.origin.listed_name();
+        let client = listed_ip(facts.client, subject.is_client_unknown);
+        self.facts.blacklisted = view.blacklisted(&Probe {
+            client,
+            reverse_name: name.as_ref(),
+            reverse_path: &facts.reverse_path,
+        });
+        self.facts.forwarder = forwarder(view, client, facts);
+    }
+}
+
+/// The address by which lists know a client: where a proxy could not say who it is, one that stands in no list, for the
+/// proxy's own may stand in some.
+pub fn listed_ip(client: IpAddr, is_unknown: bool) -> IpAddr {
+    if is_unknown {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        client
+    }
+}
+
+fn forwarder(view: &DomainView, client: IpAddr, facts: &MessageFacts) -> Option<ForwarderHit> {
+    let forwarders = view.forwarders();
+    let hit = |name: &str, is_proven| ForwarderHit {
+        name: Line::reason(name.as_bytes()),
+        is_proven,
+    };
+    if forwarders.matches_ip(client) {
+        return Some(hit(&client.to_string(), true));
+    }
+    let name = facts.origin.iprev.found().and_then(|iprev| iprev.name.as_ref());
+    if let Some(name) = name.filter(|name| forwarders.matches_name(name.as_str())) {
+        return Some(hit(name.as_str(), true));
+    }
+    let helo = facts.helo.as_str();
+    forwarders.matches_name(helo).then(|| hit(helo, false))
+}
+
+/// The domains that lists of domains are asked about: the sender's and the author's.
+fn domains_of(facts: &MessageFacts) -> Vec<Domain> {
+    let author = facts.origin.author.found().and_then(|author| match author {
+        author::Author::One { domain, .. } => Some(domain),
+        author::Author::None | author::Author::Several(_) | author::Author::Unreadable(_) => None,
+    });
+    let mut domains: Vec<Domain> = facts.reverse_path.domain().into_iter().chain(author).cloned().collect();
+    domains.dedup();
+    domains
+}
+
+/// What is past the head lies in a file, which is read where waiting for the disk holds nobody up.
+async fn hash_body(sealed: &Sealed<'_>, subject: &Subject<'_>) -> std::io::Result<BodyHashes> {
+    let mut hasher = sealed.hasher();
+    if sealed.is_empty() {
+        return Ok(hasher.finish());
+    }
+    hasher.update(subject.message.body());
+    if subject.body.tail.is_none() {
+        return Ok(hasher.finish());
+    }
+    let body = Arc::clone(subject.body);
+    let rest = move || {
+        if let Some(tail) = &body.tail {
+            tail.each_block(|block| {
+                hasher.update(block);
+                std::io::Result::Ok(())
+            })?;
+        }
+        Ok(hasher.finish())
+    };
+    tokio::task::spawn_blocking(rest).await.map_err(std::io::Error::other)?
+}
+
+fn no_dns() -> Line {
+    Line::literal("DNS is not asked")
+}
+
+fn dns_settings(config: &Config) -> Settings {
+    let dns = &config.dns;
+    Settings {
+        servers: dns.servers.clone(),
+        enabled: dns.enabled,
+        trust_ad: dns.trust_ad,
+        timeout_ms: dns.timeout_ms,
+        cache_entries: dns.cache_entries,
+    }
+}
+
+fn suffixes(file: Option<&Path>) -> Result<PublicSuffixes, (String, Option<String>)> {
+    let Some(path) = file else {
+        return Ok(PublicSuffixes::BuiltIn);
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let hint = "let the user that the daemon runs as read it, or leave `[auth] public_suffix_file` out";
+        (format!("{}: {error}", path.display()), Some(hint.into()))
+    })?;
+    PublicSuffixes::parse(&text).map_err(|error| (format!("{}: {error}", path.display()), None))
+}
