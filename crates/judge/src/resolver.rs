@@ -245,6 +245,19 @@ impl fmt::Display for NotAName {
 
 impl std::error::Error for NotAName {}
 
+impl Record {
+    /// Of which kind it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Record::A(_) => Kind::A,
+            Record::Aaaa(_) => Kind::Aaaa,
+            Record::Mx(..) => Kind::Mx,
+            Record::Ptr(_) => Kind::Ptr,
+            Record::Txt(_) => Kind::Txt,
+        }
+    }
+}
+
 impl Answer {
     /// Nobody could say.
     pub fn unavailable(trouble: Trouble) -> Answer {
