@@ -3,4 +3,5 @@
 //!
 //! Without the archive each test is passed over with a printed line; under `CI=true` it fails.
 
+mod auth_results;
 mod support;
