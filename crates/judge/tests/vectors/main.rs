@@ -4,4 +4,5 @@
 //! Without the archive each test is passed over with a printed line; under `CI=true` it fails.
 
 mod auth_results;
+mod publicsuffix;
 mod support;
