@@ -3,6 +3,7 @@
 //!
 //! - [`front`]: the doors. - [`gateway`]: one message: gather, decide, act. - [`relay`]: next hops.
 //! - [`body`]: a message as received, large ones in files.
+//! - [`zones`]: which DNS lists work.
 //! - [`domains`]: the tree of plain files that decides. - [`quarantine`]: what was refused or held.
 //! - [`config`]: what an operator can set. - [`observe`]: logs. - [`metrics`]: counts. - [`cli`]: the commands.
 //! - [`process`]: what the daemon may, and whom it becomes. - [`notify`]: what systemd is told of it.
@@ -16,9 +17,12 @@ pub mod config;
 pub mod domains;
 pub mod front;
 pub mod gateway;
+#[cfg(test)]
+mod log_of_tests;
 pub mod metrics;
 pub mod notify;
 pub mod observe;
 pub mod process;
 pub mod quarantine;
 pub mod relay;
+pub mod zones;
