@@ -1,7 +1,7 @@
-//! `blacklisted/` and `whitelisted/` of a domain or of `_global_`, and the directory of addresses that are blacklisted
-//! everywhere.
+//! `blacklisted/`, `whitelisted/` and `forwarders/` of a domain or of `_global_`, and the directory of addresses that are
+//! blacklisted everywhere.
 
-use super::names::{BLACKLISTED, Sort, WHITELISTED};
+use super::names::{BLACKLISTED, FORWARDERS, Sort, WHITELISTED};
 use super::tree::{Kind, Listing, Tree, Unreadable};
 use judge::lists::{Blacklist, Names, Whitelist};
 use std::collections::HashMap;
@@ -34,6 +34,14 @@ impl ListCache {
             domains,
             recipients,
         })
+    }
+
+    /// `forwarders/` below `top`; `None` where there is no such directory.
+    pub(super) fn forwarders(&mut self, tree: &mut Tree, top: &Path) -> Result<Option<Arc<Names>>, Unreadable> {
+        let listing = tree.subdir(top, FORWARDERS)?;
+        let is_there = listing.is_some();
+        let names = self.names(tree, &top.join(FORWARDERS), listing, Sort::Forwarder)?;
+        Ok(is_there.then_some(names))
     }
 
     /// The sets of all lists in the order of their table.
