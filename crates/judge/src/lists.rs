@@ -39,6 +39,8 @@ pub struct Whitelist {
     pub domains: Arc<Names>,
     /// Local parts of recipients.
     pub recipients: Arc<Names>,
+    /// Reverse-paths and domains that count even where DMARC shows them to be forged.
+    pub forged: Arc<Names>,
 }
 
 /// Servers that pass on mail to our users which was sent to them elsewhere: what a client's address and name say against
@@ -121,6 +123,18 @@ impl BlacklistHit {
         }
         let tld = probe.reverse_name.map_or("", Domain::last_label);
         listed(&own.tld, &global.tld, tld).then(|| BlacklistHit::Tld(Line::reason(tld.as_bytes())))
+    }
+}
+
+impl Whitelist {
+    /// Whether the entry that fits counts even where DMARC shows its name to be forged. One that goes by no sender's
+    /// name cannot be forged.
+    pub fn passes_forged(&self, hit: &WhitelistHit) -> bool {
+        match hit {
+            WhitelistHit::Ip(_) | WhitelistHit::Recipient(_) => true,
+            WhitelistHit::Sender(sender) => self.forged.contains(sender.as_str()),
+            WhitelistHit::Domain(domain) => self.forged.contains(domain.as_str()),
+        }
     }
 }
 

@@ -180,6 +180,11 @@ impl DomainView {
         )
     }
 
+    /// Whether a whitelist entry counts even where DMARC shows its name to be forged: its file says `forged = "pass"`.
+    pub fn passes_forged(&self, hit: &WhitelistHit) -> bool {
+        self.parts.whitelist.passes_forged(hit) || self.everywhere.whitelist.passes_forged(hit)
+    }
+
     /// The DNS lists that are asked: the lines of `zones`, then those of `_global_/zones` whose zones it does not name.
     /// Without a file `zones` of the domain's own, none.
     pub fn zones(&self) -> &Arc<Vec<Zone>> {

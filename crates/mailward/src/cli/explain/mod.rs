@@ -144,6 +144,7 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
         user,
         blacklisted: _,
         whitelisted: _,
+        passes_forged: _,
         forwarder,
         zones,
     } = facts;
