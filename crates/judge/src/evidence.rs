@@ -231,6 +231,9 @@ pub struct RecipientFacts {
     pub blacklisted: Option<BlacklistHit>,
     /// First whitelist entry that fits.
     pub whitelisted: Option<WhitelistHit>,
+    /// It counts even where DMARC shows its name to be forged.
+    #[serde(default)]
+    pub passes_forged: bool,
     /// The client is one that forwards mail for this domain's users.
     #[serde(default)]
     pub forwarder: Option<ForwarderHit>,

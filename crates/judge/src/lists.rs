@@ -1,4 +1,4 @@
-//! Blacklists and whitelists: which entry, if any, speaks of a message.
+//! Blacklists and whitelists: which entry, if any, speaks of a message. And [`Forwarders`], whose mail is other people's.
 //!
 //! Names are looked up in sets that were read beforehand; nothing from a message is ever made part of a path.
 //! An empty name matches nothing.
@@ -7,7 +7,7 @@ use mail::{Domain, Line, ReversePath};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The entries of one list directory, normalised: addresses in their canonical text form, all else lower-cased,
 /// domains as A-labels.
@@ -39,7 +39,20 @@ pub struct Whitelist {
     pub domains: Arc<Names>,
     /// Local parts of recipients.
     pub recipients: Arc<Names>,
+    /// Reverse-paths and domains that count even where DMARC shows them to be forged.
+    pub forged: Arc<Names>,
 }
+
+/// Servers that pass on mail to our users which was sent to them elsewhere: what a client's address and name say against
+/// a message, they say of the forwarder. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Forwarders {
+    own: Arc<Names>,
+    global: Arc<Names>,
+}
+
+/// Who counts as a forwarder where no operator named any: as in the original program.
+const USUAL_FORWARDERS: [&str; 1] = [".iki.fi"];
 
 /// What the lists are asked about.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +126,18 @@ impl BlacklistHit {
     }
 }
 
+impl Whitelist {
+    /// Whether the entry that fits counts even where DMARC shows its name to be forged. One that goes by no sender's
+    /// name cannot be forged.
+    pub fn passes_forged(&self, hit: &WhitelistHit) -> bool {
+        match hit {
+            WhitelistHit::Ip(_) | WhitelistHit::Recipient(_) => true,
+            WhitelistHit::Sender(sender) => self.forged.contains(sender.as_str()),
+            WhitelistHit::Domain(domain) => self.forged.contains(domain.as_str()),
+        }
+    }
+}
+
 impl WhitelistHit {
     /// Asks the domain's own list and the global one, kind by kind. `local` is the recipient's local part,
     /// lower-cased.
@@ -134,6 +159,55 @@ impl WhitelistHit {
         }
         listed(&own.recipients, &global.recipients, local)
             .then(|| WhitelistHit::Recipient(Line::reason(local.as_bytes())))
+    }
+}
+
+impl Forwarders {
+    /// From `forwarders/` of a domain and of `_global_`; `None` where there is no such directory. Entries are addresses
+    /// in their canonical text form, `name` for a host and all below it, and `.name` for all below it only, lower-cased,
+    /// as A-labels. An empty directory names nobody; where there is neither, those of the original program count.
+    pub fn new(own: Option<Arc<Names>>, global: Option<Arc<Names>>) -> Forwarders {
+        static USUAL: LazyLock<Arc<Names>> = LazyLock::new(|| Arc::new(USUAL_FORWARDERS.map(Box::from).into()));
+        Forwarders {
+            global: match (&own, global) {
+                (None, None) => USUAL.clone(),
+                (_, global) => global.unwrap_or_default(),
+            },
+            own: own.unwrap_or_default(),
+        }
+    }
+
+    /// Whether a HELO name or a reverse name, however written, is that of a forwarder. Anybody can claim either; whether
+    /// it is proven is for the caller to know.
+    pub fn matches_name(&self, helo_or_reverse_name: &str) -> bool {
+        let Ok(name) = Domain::parse(helo_or_reverse_name) else {
+            return false;
+        };
+        // An address that is given as a name must not meet the addresses of the list.
+        if name.last_label().bytes().all(|octet| octet.is_ascii_digit()) {
+            return false;
+        }
+        let name = name.as_str();
+        let has = |entry: &str| self.own.contains(entry) || self.global.contains(entry);
+        let is_below = |at: usize| {
+            let (Some(suffix), Some(parent)) = (name.get(at..), name.get(at + 1..)) else {
+                return false;
+            };
+            has(suffix) || has(parent)
+        };
+        has(name) || name.match_indices('.').any(|(at, _)| is_below(at))
+    }
+
+    /// Whether a client's address is that of a forwarder.
+    pub fn matches_ip(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical().to_string();
+        self.own.contains(&*client) || self.global.contains(&*client)
+    }
+}
+
+impl Default for Forwarders {
+    fn default() -> Forwarders {
+        Forwarders::new(None, None)
     }
 }
 
@@ -227,5 +301,43 @@ mod tests {
             find(&ReversePath::Null, "ann"),
             Some(WhitelistHit::Recipient(Line::literal("ann")))
         );
+    }
+    #[test]
+    fn forwarders_are_known_by_whole_labels() {
+        let list = names(&["f.example", ".g.example", "192.0.2.1", "2001:db8::1"]);
+        for forwarders in [
+            Forwarders::new(Some(list.clone()), None),
+            Forwarders::new(None, Some(list)),
+        ] {
+            for name in ["f.example", "MX.F.Example.", "a.b.f.example", "mx.g.example"] {
+                assert!(forwarders.matches_name(name), "{name}");
+            }
+            for name in [
+                "g.example",
+                "badf.example",
+                "f.example.org",
+                "example",
+                "",
+                ".",
+                "[192.0.2.1]",
+                "192.0.2.1",
+            ] {
+                assert!(!forwarders.matches_name(name), "{name}");
+            }
+            assert!(!forwarders.matches_name("x.192.0.2.1") && !forwarders.matches_name("mx.iki.fi"));
+            let matches = |ip: &str| forwarders.matches_ip(ip.parse().unwrap());
+            assert!(matches("192.0.2.1") && matches("::ffff:192.0.2.1") && matches("2001:DB8::1"));
+            assert!(!matches("192.0.2.2"));
+        }
+    }
+
+    #[test]
+    fn where_nobody_named_forwarders_those_of_the_original_count() {
+        let usual = Forwarders::default();
+        assert!(usual.matches_name("mail.IKI.fi") && !usual.matches_name("iki.fi"));
+        let nobody = Forwarders::new(Some(names(&[])), None);
+        assert!(!nobody.matches_name("mail.iki.fi"));
+        let both = Forwarders::new(Some(names(&["f.example"])), Some(names(&["g.example"])));
+        assert!(both.matches_name("f.example") && both.matches_name("g.example"));
     }
 }

@@ -136,11 +136,22 @@ impl Name {
     /// # Errors
     /// See [`NotAName`].
     pub fn parse(text: &str) -> Result<Name, NotAName> {
+        Name::of_octets(text, |octet| octet.is_ascii_graphic())
+    }
+
+    /// The same for a name that an SPF macro made, where blanks may stand too (RFC 7208 §7.1: `%_`, or a HELO name that
+    /// is none).
+    ///
+    /// # Errors
+    /// See [`NotAName`].
+    pub fn expanded(text: &str) -> Result<Name, NotAName> {
+        Name::of_octets(text, |octet| octet.is_ascii_graphic() || octet == b' ')
+    }
+
+    fn of_octets(text: &str, may_stand: impl Fn(u8) -> bool) -> Result<Name, NotAName> {
         let text = text.strip_suffix('.').unwrap_or(text);
         let label = |label: &str| (1..=LABEL_OCTETS_MAX).contains(&label.len());
-        let is_name = text.len() <= NAME_OCTETS_MAX
-            && text.bytes().all(|octet| octet.is_ascii_graphic())
-            && text.split('.').all(label);
+        let is_name = text.len() <= NAME_OCTETS_MAX && text.bytes().all(may_stand) && text.split('.').all(label);
         is_name
             .then(|| Name(text.to_ascii_lowercase().into_boxed_str()))
             .ok_or(NotAName)
@@ -221,7 +232,7 @@ impl From<&Domain> for Name {
 impl TryFrom<String> for Name {
     type Error = NotAName;
     fn try_from(text: String) -> Result<Name, NotAName> {
-        Name::parse(&text)
+        Name::expanded(&text)
     }
 }
 
@@ -400,6 +411,8 @@ mod tests {
         }
         assert!(Name::parse(&"a.".repeat(200)).is_err());
         assert!(Name::parse(&"a".repeat(64)).is_err());
+        assert_eq!(Name::expanded("A b.Example").unwrap().as_str(), "a b.example");
+        assert!(Name::expanded("a\tb.example").is_err());
     }
 
     #[test]

@@ -142,6 +142,7 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         user,
         blacklisted,
         whitelisted,
+        passes_forged,
         forwarder: _,
         zones: _,
     } = recipient;
@@ -161,7 +162,7 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
     // Highest rank first. The first one that acts decides; the rest are kept as overruled.
     let mut court = Court::default();
     if pass.is_some() {
-        court.hear_above_whitelist(&opinions, is_by_name(pass));
+        court.hear_above_whitelist(&opinions, is_by_name(pass) && !*passes_forged);
     }
     if let Some(hit) = pass {
         court.hear(Source::WhiteList, whitelist_text(hit), Disposition::Accept, false);

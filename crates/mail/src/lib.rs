@@ -7,6 +7,7 @@
 //! - [`reply`]: SMTP replies; the only place that makes reply octets.
 //! - [`text`]: foreign text made safe for one line of a log, a reply, a header or a terminal.
 //! - [`message`]: header and body of a message, as received (RFC 5322).
+//! - [`auth_results`]: what was proven of a message, as a header field (RFC 8601).
 //! - [`proxy`]: the header by which a balancer names the client.
 //! - [`smtp`]: command grammar, the server's session and the client's, without sockets.
 //! - [`limits`]: the sizes that bound all of it.
@@ -17,6 +18,7 @@
 )]
 
 mod address;
+pub mod auth_results;
 mod domain;
 pub mod limits;
 mod message;

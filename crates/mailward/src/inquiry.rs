@@ -12,10 +12,10 @@ use crate::virus::Clamd;
 use crate::zones::ZoneHealth;
 use futures_util::future::{join3, join_all};
 use judge::auth::author;
-use judge::auth::dkim::{BodyHashes, Sealed};
+use judge::auth::Sealed;
+use judge::auth::dkim::BodyHashes;
 use judge::auth::iprev;
 use judge::auth::org::PublicSuffixes;
-use judge::dnsbl::{self, Zone, ZoneFact, ZoneFinding};
 use judge::evidence::{Fact, ForwarderHit, MessageFacts, Origin, RecipientFacts};
 use judge::gather::{self, Claims};
 use judge::lists::Probe;
@@ -54,6 +54,15 @@ pub struct Subject<'a> {
     pub body: &'a Arc<Body>,
     /// The client's address is that of a proxy that could not say who the client is.
     pub is_client_unknown: bool,
+}
+
+/// Who answers questions about names.
+#[derive(Clone, Copy)]
+pub struct Names<'a> {
+    /// For this message, within its budget.
+    pub resolver: &'a dyn Resolver,
+    /// For what serves all messages: whether a DNS list works.
+    pub tester: &'a dyn Resolver,
 }
 
 /// One recipient's seat in the court: what is known of him, and his domain's rules.
@@ -118,24 +127,28 @@ impl Inquiry {
         match &self.dns {
             Some(dns) => {
                 let resolver = dns.within(deadline, self.message_queries);
-                self.judge_with(subject, facts, seats, Some(&resolver), deadline).await
+                let names = Names {
+                    resolver: &resolver,
+                    tester: dns,
+                };
+                self.judge_with(subject, facts, seats, Some(names), deadline).await
             }
             None => self.judge_with(subject, facts, seats, None, deadline).await,
         }
     }
 
-    /// The same, asking `resolver`.
+    /// The same, asking `names`; nobody, if `None`.
     pub async fn judge_with(
         &self,
         subject: &Subject<'_>,
         facts: &mut MessageFacts,
         seats: &mut [Seat<'_>],
-        resolver: Option<&dyn Resolver>,
+        names: Option<Names<'_>>,
         deadline: Instant,
     ) -> Vec<Verdict> {
-        facts.origin.iprev = match resolver {
+        facts.origin.iprev = match names {
             _ if subject.is_client_unknown => Fact::Skipped(Line::literal("the client's address is not known")),
-            Some(resolver) => Fact::Found(iprev::check(facts.client, resolver).await),
+            Some(names) => Fact::Found(iprev::check(facts.client, names.resolver).await),
             None => Fact::Unavailable(no_dns()),
         };
         facts.origin.author = Fact::Found(author::read(subject.message));
@@ -147,7 +160,7 @@ impl Inquiry {
             if needs.iter().all(|needs| needs.is_empty()) {
                 break;
             }
-            self.ask(subject, facts, seats, &needs, resolver, deadline).await;
+            self.ask(subject, facts, seats, &needs, names, deadline).await;
         }
         let judged = seats.iter().map(|seat| conclude(facts, seat.facts, seat.policy));
         judged.collect()
@@ -160,15 +173,15 @@ impl Inquiry {
         facts: &mut MessageFacts,
         seats: &mut [Seat<'_>],
         needs: &[Needs],
-        resolver: Option<&dyn Resolver>,
+        names: Option<Names<'_>>,
         deadline: Instant,
     ) {
         let (asks_origin, asks_virus) = (needs.iter().any(|n| n.origin), needs.iter().any(|n| n.virus));
         let known: &MessageFacts = facts;
         let origin = async {
-            match resolver {
+            match names {
                 _ if !asks_origin => None,
-                Some(resolver) => Some(self.origin(subject, known, resolver).await),
+                Some(names) => Some(self.origin(subject, known, names.resolver).await),
                 None => Some(Origin {
                     author: known.origin.author.clone(),
                     ..Origin::unavailable(&no_dns())
@@ -182,9 +195,14 @@ impl Inquiry {
             }
         };
         let zones = seats.iter().zip(needs).map(|(seat, needs)| async {
-            match (needs.zones, resolver) {
+            match (needs.zones, names) {
                 (false, _) => None,
-                (true, Some(resolver)) => Some(Fact::Found(self.zone_facts(&seat.policy.zones, known, resolver).await)),
+                (true, Some(names)) => {
+                    let (zones, domains) = (&seat.policy.zones, domains_of(known));
+                    let Names { resolver, tester } = names;
+                    let facts = self.zones.look_up_all(zones, known.client, &domains, resolver, tester);
+                    Some(Fact::Found(facts.await))
+                }
                 (true, None) => Some(Fact::Unavailable(no_dns())),
             }
         });
@@ -237,22 +255,6 @@ impl Inquiry {
             Ok(Err(why)) => Fact::Unavailable(why),
             Err(_) => Fact::Unavailable(Line::literal("the virus scanner does not answer in time")),
         }
-    }
-
-    /// All lists at once, in their order. One that does not work is not asked.
-    async fn zone_facts(&self, zones: &[Zone], facts: &MessageFacts, resolver: &dyn Resolver) -> Vec<ZoneFact> {
-        let domains = domains_of(facts);
-        let each = zones.iter().map(|zone| async {
-            let finding = match self.zones.standing(zone, resolver).await {
-                Some(why) => ZoneFinding::Off(why),
-                None => dnsbl::look_up(zone, facts.client, &domains, resolver).await,
-            };
-            ZoneFact {
-                zone: zone.name.as_str().into(),
-                finding,
-            }
-        });
-        join_all(each).await
     }
 }
 

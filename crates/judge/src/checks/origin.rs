@@ -101,6 +101,8 @@ fn spf_trouble(spf: &Spf) -> Line {
 fn spf_words(spf: &Spf) -> String {
     match (spf.explanation.as_str(), spf.term.as_str()) {
         ("", "") => format!("the record of {}", spf.domain),
+        // A term behind an `include` says whose it is.
+        ("", term) if term.contains(' ') => term.to_owned(),
         ("", term) => format!("{term} in the record of {}", spf.domain),
         (explanation, _) => explanation.to_owned(),
     }

@@ -5,7 +5,7 @@ use crate::body::Body;
 use crate::config::Config;
 use crate::domains::{DomainView, Domains, Found, Roots};
 use crate::gateway::unfit;
-use crate::inquiry::{Inquiry, Seat, Subject, listed_ip};
+use crate::inquiry::{Inquiry, Names, Seat, Subject, listed_ip};
 use clap::Args;
 use jiff::Zoned;
 use judge::evidence::{ContentFacts, Fact, MessageFacts, Origin, RecipientFacts, UserStanding};
@@ -188,6 +188,11 @@ impl Bench {
     }
 
     fn judge(&self, octets: Vec<u8>) -> Judged {
+        // Signatures are of messages as they came over the line; files may have lost the CR.
+        let octets = match self.dns {
+            Dns::Nobody => octets,
+            Dns::File(_) | Dns::Online => with_crlf(octets),
+        };
         let body = Arc::new(Body::from(octets));
         let octets = &body.head;
         let message = Message::parse(octets);
@@ -239,8 +244,12 @@ impl Bench {
             match &self.dns {
                 Dns::File(zone) => {
                     let deadline = tokio::time::Instant::now() + ZONE_FILE_TIME;
+                    let names = Names {
+                        resolver: zone,
+                        tester: zone,
+                    };
                     self.inquiry
-                        .judge_with(subject, facts, &mut seats, Some(zone), deadline)
+                        .judge_with(subject, facts, &mut seats, Some(names), deadline)
                         .await
                 }
                 Dns::Online | Dns::Nobody => self.inquiry.judge(subject, facts, &mut seats).await,
@@ -261,26 +270,49 @@ impl Bench {
             reverse_path: &facts.reverse_path,
         };
         match &self.domain {
-            Some(view) => RecipientFacts {
+            Some(view) => {
+                let whitelisted = view.whitelisted(local, &probe);
+                RecipientFacts {
                 address: self.address.clone(),
                 mailbox: view.mailbox(local),
                 user: view.user(local, self.client()),
                 blacklisted: view.blacklisted(&probe),
-                whitelisted: view.whitelisted(local, &probe),
+                passes_forged: whitelisted.as_ref().is_some_and(|hit| view.passes_forged(hit)),
+                whitelisted,
                 forwarder: None,
                 zones: Fact::NotAsked,
-            },
+            }},
             None => RecipientFacts {
                 address: self.address.clone(),
                 mailbox: MailboxId::new(local, self.address.domain().unwrap_or(&nowhere())),
                 user: UserStanding::Anyone,
                 blacklisted: None,
                 whitelisted: None,
+                passes_forged: false,
                 forwarder: None,
                 zones: Fact::NotAsked,
             },
         }
     }
+}
+
+/// Every bare LF becomes CRLF, unless the first line ends in CRLF.
+fn with_crlf(octets: Vec<u8>) -> Vec<u8> {
+    let first = memchr::memchr(b'\n', &octets);
+    if first.is_none_or(|at| at > 0 && octets[at - 1] == b'\r') {
+        return octets;
+    }
+    let mut out = Vec::with_capacity(octets.len() + octets.len() / 32);
+    for line in octets.split_inclusive(|&octet| octet == b'\n') {
+        match line.strip_suffix(b"\n") {
+            Some(text) if !text.ends_with(b"\r") => {
+                out.extend_from_slice(text);
+                out.extend_from_slice(b"\r\n");
+            }
+            _ => out.extend_from_slice(line),
+        }
+    }
+    out
 }
 
 fn zone_file(path: &Path) -> Result<ZoneFile, Trouble> {

@@ -4,6 +4,7 @@ use super::daemon::Daemon;
 use super::desk::{Desk, Out};
 use super::explain::line;
 use super::{Trouble, harmless_json};
+use crate::inquiry::Inquiry;
 use crate::metrics::{HopHealth, METRICS};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,10 @@ fn text(daemon: &Daemon) -> String {
         let store = format!("{}: {begun} messages recorded, {failed} could not be", path.display());
         line(&mut out, "store", store);
     }
+    line(&mut out, "dns", dns_text(&runtime.inquiry));
+    for (zone, why) in runtime.inquiry.zones().switched_off() {
+        line(&mut out, "list off", format_args!("{zone}: {why}"));
+    }
     let hops = METRICS.hops.health();
     if hops.is_empty() {
         line(&mut out, "next hop", "no message since the start");
@@ -77,6 +82,17 @@ fn text(daemon: &Daemon) -> String {
     line(&mut out, "held", quarantine);
     line(&mut out, "domains", runtime.domains.names().len());
     out
+}
+
+fn dns_text(inquiry: &Inquiry) -> String {
+    let Some(dns) = inquiry.dns() else {
+        return "not asked (`[dns] enabled = false`)".into();
+    };
+    let stats = dns.stats();
+    format!(
+        "{} questions: {} answered from memory, {} shared, {} sent, of which {} timed out and {} failed",
+        stats.asked, stats.cached, stats.shared, stats.queried, stats.timed_out, stats.failed
+    )
 }
 
 fn hop_text(name: &str, health: &HopHealth) -> String {
@@ -128,6 +144,20 @@ fn json(daemon: &Daemon) -> serde_json::Value {
         },
         "store": {"path": runtime.config.store_path(), "recorded": begun, "failures": failed},
         "domains": runtime.domains.names().len(),
+        "dns": runtime.inquiry.dns().map(|dns| {
+            let stats = dns.stats();
+            serde_json::json!({
+                "asked": stats.asked,
+                "cached": stats.cached,
+                "shared": stats.shared,
+                "queried": stats.queried,
+                "timed_out": stats.timed_out,
+                "failed": stats.failed,
+            })
+        }),
+        "lists_off": runtime.inquiry.zones().switched_off().iter().map(|(zone, why)| {
+            serde_json::json!({"zone": zone.as_str(), "why": why.as_str()})
+        }).collect::<Vec<_>>(),
     })
 }
 

@@ -12,13 +12,19 @@
 //! | `mailboxes/L` | holds the address of the owner of `L` |
 //! | `deliver` | holds the next hop |
 //! | `shadow` | judge and record only |
-//! | `zones`, `lists/`, `forwarders/` | not used by this version yet |
+//! | `zones` | holds the DNS lists that are asked |
+//! | `forwarders/X` | servers that pass on mail: an address, a host with all below it, or, led by a dot, all below a name |
+//! | `lists/` | not used by this version yet |
+//!
+//! Below `_global_` stand `blacklisted`, `whitelisted`, `zones` and `forwarders`, for all domains; its `zones` count for
+//! domains that have a file `zones`.
 
-use super::names::{BLACKLISTED, NameFault, Sort, WHITELISTED, nearest};
+use super::names::{BLACKLISTED, FORWARDERS, NameFault, Sort, WHITELISTED, nearest};
 use super::tree::{Disk, Entry, Kind, Listing, Tree, Unreadable, Way};
 use super::users::WILDCARD;
 use super::view::BoxName;
 use super::watch::Watcher;
+use super::zones::{self, ZONES};
 use super::{Bounds, GLOBAL, Roots, absolute, checks, domain_of, routing};
 use crate::relay::next_hop::NextHop;
 use judge::policy::CHECKS;
@@ -35,7 +41,7 @@ const SHOWN_CHARS_MAX: usize = 4096;
 const WORLD_WRITABLE: u32 = 0o002;
 
 /// Names below a domain that are files or directories with a meaning.
-const KNOWN: [&str; 7] = [
+const KNOWN: [&str; 9] = [
     "users",
     "checks",
     "blacklisted",
@@ -43,9 +49,13 @@ const KNOWN: [&str; 7] = [
     "mailboxes",
     "deliver",
     "shadow",
+    ZONES,
+    FORWARDERS,
 ];
+/// Names below `_global_` with a meaning.
+const KNOWN_GLOBAL: [&str; 4] = ["blacklisted", "whitelisted", ZONES, FORWARDERS];
 /// Names of the specification that this version does not act on yet.
-const LATER: [&str; 3] = ["zones", "lists", "forwarders"];
+const LATER: [&str; 1] = ["lists"];
 
 /// Something to tell the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +100,7 @@ pub fn audit(roots: &Roots, is_ourselves: &dyn Fn(&NextHop) -> bool) -> Vec<Find
         tree: Tree::new(&disk),
         disk,
         is_ourselves,
+        has_global_zones: false,
         findings: Vec::new(),
     };
     match absolute(roots.clone()) {
@@ -106,6 +117,8 @@ struct Audit<'a> {
     disk: Arc<Disk>,
     is_ourselves: &'a dyn Fn(&NextHop) -> bool,
     tree: Tree,
+    /// `_global_/zones` names some.
+    has_global_zones: bool,
     findings: Vec<Finding>,
 }
 
@@ -118,6 +131,7 @@ impl Audit<'_> {
                     resolved,
                     owner: listing.uid,
                 };
+                self.has_global_zones = self.global_zones(root);
                 self.root(root, &listing, &bounds);
             }
             _ if self.findings.is_empty() => {
@@ -197,10 +211,11 @@ impl Audit<'_> {
             match &*entry.name.to_string_lossy() {
                 "blacklisted" => self.lists(&below, &BLACKLISTED),
                 "whitelisted" => self.lists(&below, &WHITELISTED),
-                "zones" => self.later(&below),
+                ZONES => _ = self.zones(path),
+                FORWARDERS => self.list(&below, Sort::Forwarder),
                 name => {
                     let message = "has no effect: only lists hold for all domains";
-                    let right = nearest(name, ["blacklisted", "whitelisted", "zones"]);
+                    let right = nearest(name, KNOWN_GLOBAL);
                     self.report(&below, Fault::warning(message.into()).hint_word(right));
                 }
             }
@@ -220,6 +235,8 @@ impl Audit<'_> {
                 "mailboxes" => self.mailboxes(path, name),
                 "deliver" => self.deliver(path),
                 "shadow" => {}
+                ZONES => self.own_zones(path),
+                FORWARDERS => self.list(&below, Sort::Forwarder),
                 later if LATER.contains(&later) => self.later(&below),
                 unknown => {
                     let fault = Fault::warning(format!("unknown name: `{unknown}`"));
@@ -326,11 +343,7 @@ impl Audit<'_> {
             let below = path.join(&entry.name);
             let name = entry.name.to_string_lossy();
             match table.iter().find(|(known, _)| *known == name) {
-                Some((_, sort)) => {
-                    if let Some(listing) = self.dir(&below) {
-                        self.names(&below, &listing, *sort);
-                    }
-                }
+                Some((_, sort)) => self.list(&below, *sort),
                 None => {
                     let fault = Fault::warning(format!("unknown list: `{name}`"));
                     self.report(
@@ -338,6 +351,49 @@ impl Audit<'_> {
                         fault.hint_word(nearest(&name, table.iter().map(|(known, _)| *known))),
                     );
                 }
+            }
+        }
+    }
+
+    fn list(&mut self, path: &Path, sort: Sort) {
+        if let Some(listing) = self.dir(path) {
+            self.names(path, &listing, sort);
+        }
+    }
+
+    /// Whether `_global_/zones` names zones; what is wrong with it is said where its turn comes.
+    fn global_zones(&mut self, root: &Path) -> bool {
+        let global = root.join(GLOBAL);
+        let has_zones = matches!(self.tree.list(&global, Way::Parent), Ok(Some(_)))
+            && matches!(zones::read(&mut self.tree, &global), Ok((Some(zones), _)) if !zones.is_empty());
+        self.tree.clear();
+        has_zones
+    }
+
+    fn own_zones(&mut self, domain: &Path) {
+        let before = self.findings.len();
+        let names_none = self.zones(domain);
+        if names_none && !self.has_global_zones && self.findings.len() == before {
+            let message = "names no zone, and `_global_/zones` names none either: has no effect";
+            self.report(&domain.join(ZONES), Fault::note(message.into()));
+        }
+    }
+
+    /// Whether the file in `top` names no zone.
+    fn zones(&mut self, top: &Path) -> bool {
+        let path = top.join(ZONES);
+        self.file_mode(&path);
+        if matches!(self.disk.stat(&path), Ok(Some(meta)) if !meta.is_file()) {
+            self.report(&path, Fault::warning("not a file: names no zone".into()));
+        }
+        match zones::read(&mut self.tree, top) {
+            Ok((zones, faults)) => {
+                faults.into_iter().for_each(|(path, fault)| self.report(&path, fault));
+                zones.is_none_or(|zones| zones.is_empty())
+            }
+            Err(unreadable) => {
+                self.unreadable(&unreadable);
+                false
             }
         }
     }
@@ -391,7 +447,7 @@ impl Audit<'_> {
     /// The names of a list, reporting those that can match nothing and those that stand there twice.
     fn names(&mut self, dir: &Path, listing: &Listing, sort: Sort) -> Names {
         let mut names = Names::new();
-        for (entry, kind) in self.live(dir, listing) {
+        for (entry, kind) in self.live_of(dir, listing, &|name| sort.plain(name)) {
             let path = dir.join(&entry.name);
             match sort.normalise(&entry.name) {
                 Ok(name) if names.contains_key(&name) => {
@@ -414,10 +470,19 @@ impl Audit<'_> {
 
     /// What stands in a directory on purpose and leads somewhere; reports what does not.
     fn live(&mut self, dir: &Path, listing: &Listing) -> Vec<(Entry, Kind)> {
+        self.live_of(dir, listing, &super::names::plain)
+    }
+
+    fn live_of(
+        &mut self,
+        dir: &Path,
+        listing: &Listing,
+        plain: &dyn Fn(&OsStr) -> Result<&str, NameFault>,
+    ) -> Vec<(Entry, Kind)> {
         let mut live = Vec::with_capacity(listing.entries.len());
         for entry in &listing.entries {
             let path = dir.join(&entry.name);
-            if super::names::plain(&entry.name) == Err(NameFault::Leftover) {
+            if plain(&entry.name) == Err(NameFault::Leftover) {
                 self.report(&path, Fault::note("looks like a leftover: has no effect".into()));
                 continue;
             }

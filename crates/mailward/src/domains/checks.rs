@@ -38,7 +38,7 @@ pub(super) const RECOMMENDED: &str = "recommended";
 const ACTIONS: [&str; 6] = ["reject", "tag", "file", "hold", "defer", "discard"];
 const KEYS: [&str; 5] = ["action", "folder", "soft", "shadow", "unavailable"];
 /// Keys of the specification that this version does not act on yet.
-const LATER: [&str; 2] = ["known", "forged"];
+const LATER: [&str; 1] = ["known"];
 
 /// Keys that only some checks have.
 fn own_keys(check: &str) -> &'static [&'static str] {

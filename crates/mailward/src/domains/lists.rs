@@ -1,12 +1,46 @@
-//! `blacklisted/` and `whitelisted/` of a domain or of `_global_`, and the directory of addresses that are blacklisted
-//! everywhere.
+//! `blacklisted/`, `whitelisted/` and `forwarders/` of a domain or of `_global_`, and the directory of addresses that are
+//! blacklisted everywhere.
 
-use super::names::{BLACKLISTED, Sort, WHITELISTED};
+use super::names::{BLACKLISTED, FORWARDERS, Sort, WHITELISTED};
 use super::tree::{Kind, Listing, Tree, Unreadable};
 use judge::lists::{Blacklist, Names, Whitelist};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Entries of a directory that are looked into, for `forged = "pass"`. Lists with more are made by programs, which
+/// write names only.
+const LOOKED_INTO_MAX: usize = 1000;
+
+/// The names in one directory whose file says `forged = "pass"`: they count even where DMARC shows them to be forged.
+fn forged_in(
+    tree: &mut Tree,
+    dir: &Path,
+    listing: Option<&Listing>,
+    sort: Sort,
+    forged: &mut Names,
+) -> Result<(), Unreadable> {
+    let entries = listing.map_or(&[][..], |listing| &listing.entries);
+    if entries.len() > LOOKED_INTO_MAX {
+        return Ok(());
+    }
+    for entry in entries {
+        let Ok(name) = sort.normalise(&entry.name) else { continue };
+        if let Some(Kind::File | Kind::Link) = tree.kind(dir, entry)?
+            && let Some(text) = tree.text(dir, OsStr::new(&entry.name))?
+            && says_forged_pass(&text.octets)
+        {
+            forged.insert(name);
+        }
+    }
+    Ok(())
+}
+
+fn says_forged_pass(octets: &[u8]) -> bool {
+    let table = std::str::from_utf8(octets).ok().and_then(|text| text.parse::<toml::Table>().ok());
+    table.is_some_and(|table| table.get("forged").and_then(toml::Value::as_str) == Some("pass"))
+}
 
 /// Sets of names by the directory that they were read from, so that one changed list leaves the others as they are.
 #[derive(Debug, Default)]
@@ -28,12 +62,29 @@ impl ListCache {
     /// `whitelisted/` below `top`.
     pub(super) fn whitelist(&mut self, tree: &mut Tree, top: &Path) -> Result<Whitelist, Unreadable> {
         let [ips, senders, domains, recipients] = self.sets(tree, top, "whitelisted", WHITELISTED)?;
+        let mut forged = Names::new();
+        for (name, sort) in WHITELISTED {
+            if matches!(name, "senders" | "domains") && tree.subdir(top, "whitelisted")?.is_some() {
+                let dir = top.join("whitelisted");
+                let listing = tree.subdir(&dir, name)?;
+                forged_in(tree, &dir.join(name), listing.as_deref(), sort, &mut forged)?;
+            }
+        }
         Ok(Whitelist {
             ips,
             senders,
             domains,
             recipients,
+            forged: Arc::new(forged),
         })
+    }
+
+    /// `forwarders/` below `top`; `None` where there is no such directory.
+    pub(super) fn forwarders(&mut self, tree: &mut Tree, top: &Path) -> Result<Option<Arc<Names>>, Unreadable> {
+        let listing = tree.subdir(top, FORWARDERS)?;
+        let is_there = listing.is_some();
+        let names = self.names(tree, &top.join(FORWARDERS), listing, Sort::Forwarder)?;
+        Ok(is_there.then_some(names))
     }
 
     /// The sets of all lists in the order of their table.

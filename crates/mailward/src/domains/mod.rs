@@ -19,7 +19,7 @@
 //!
 //! - [`audit`]: what an operator got wrong in the tree.
 //! - `view`: one domain's immutable snapshot, [`DomainView`].
-//! - `users`, `lists`, `checks`, `routing`: what each directory and file means.
+//! - `users`, `lists`, `zones`, `checks`, `routing`: what each directory and file means.
 //! - `names`: names of files, made comparable.
 //! - `told`: what was logged of them already.
 //! - `tree`, `watch`: files read once, and again when the kernel says that they changed.
@@ -36,6 +36,7 @@ mod tree;
 mod users;
 mod view;
 mod watch;
+mod zones;
 
 pub use audit::{Finding, Severity, audit};
 pub use routing::DeliverError;
@@ -388,14 +389,21 @@ impl State {
         let State {
             shared_tree: tree,
             shared_lists: lists,
+            told,
             ..
         } = self;
         let mut everywhere = Everywhere::default();
+        let mut faults = Vec::new();
         let global = roots.domains.join(GLOBAL);
         if tree.list(&global, Way::Parent)?.is_some() {
             everywhere.blacklist = lists.blacklist(tree, &global)?;
             everywhere.whitelist = lists.whitelist(tree, &global)?;
+            everywhere.forwarders = lists.forwarders(tree, &global)?;
+            let (zones, found) = zones::read(tree, &global)?;
+            everywhere.zones = zones.unwrap_or_default();
+            faults = found;
         }
+        told.faults(faults, |_| true);
         let ips = tree.list(&roots.blacklist_d, Way::Root)?;
         everywhere.ips = lists.names(tree, &roots.blacklist_d, ips, Sort::Ip)?;
         let everywhere = Arc::new(everywhere);

@@ -22,6 +22,8 @@ pub(super) enum Sort {
     Sender,
     /// Local parts of recipients, and users.
     Local,
+    /// Servers that pass on mail: addresses, hosts with all below them, and, led by a dot, all below a name.
+    Forwarder,
 }
 
 /// Why a name stands for nothing.
@@ -52,10 +54,13 @@ pub(super) const WHITELISTED: [(&str, Sort); 4] = [
     ("recipients", Sort::Local),
 ];
 
+/// The directory of forwarders.
+pub(super) const FORWARDERS: &str = "forwarders";
+
 impl Sort {
     /// The name as it is compared.
     pub(super) fn normalise(self, name: &OsStr) -> Result<Box<str>, NameFault> {
-        let name = plain(name)?;
+        let name = self.plain(name)?;
         let normal = match self {
             Sort::Ip => name.parse::<IpAddr>().ok().map(|ip| ip.to_canonical().to_string()),
             Sort::Domain => Domain::parse(name).ok().map(String::from),
@@ -65,6 +70,7 @@ impl Sort {
                 .filter(|label| !label.contains('.')),
             Sort::Sender if name.contains('@') => Address::parse(name).ok().map(|address| address.folded()),
             Sort::Sender | Sort::Local => fold_local(name),
+            Sort::Forwarder => forwarder(name),
         };
         normal.map(String::into_boxed_str).ok_or(NameFault::Sort(self))
     }
@@ -77,8 +83,34 @@ impl Sort {
             Sort::Tld => "one last label, like `example`",
             Sort::Sender => "a mail address",
             Sort::Local => "the part of an address before the `@`",
+            Sort::Forwarder => "an IP address, a host, or what hosts end in (`.example.com`)",
         }
     }
+
+    /// As [`plain`] has it; but a forwarder's name may be led by a dot, if it has another, as no leftover does.
+    pub(super) fn plain(self, name: &OsStr) -> Result<&str, NameFault> {
+        match name.to_str().and_then(|name| name.strip_prefix('.')) {
+            Some(rest) if self == Sort::Forwarder && rest.contains('.') => {
+                plain(OsStr::new(rest))?;
+                name.to_str().ok_or(NameFault::Text)
+            }
+            _ => plain(name),
+        }
+    }
+}
+
+/// The last label alone is nobody's name: it would be everybody's.
+fn forwarder(name: &str) -> Option<String> {
+    if let Ok(ip) = name.parse::<IpAddr>() {
+        return Some(ip.to_canonical().to_string());
+    }
+    let (dot, rest) = match name.strip_prefix('.') {
+        Some(rest) => (".", rest),
+        None => ("", name),
+    };
+    let domain = Domain::parse(rest).ok()?;
+    let is_number = domain.last_label().bytes().all(|octet| octet.is_ascii_digit());
+    (domain.as_str().contains('.') && !is_number).then(|| format!("{dot}{domain}"))
 }
 
 /// A name that an operator wrote on purpose, as text. Names led by a dot, and names that end in `~` or `.swp`, are
@@ -151,6 +183,9 @@ mod tests {
             (Sort::Local, "Ann+X", "ann+x"),
             (Sort::Local, "A b", "a b"),
             (Sort::Local, "a\"b", "a\"b"),
+            (Sort::Forwarder, "2001:0DB8::1", "2001:db8::1"),
+            (Sort::Forwarder, "Iki.fi.", "iki.fi"),
+            (Sort::Forwarder, ".Bücher.Example", ".xn--bcher-kva.example"),
         ] {
             assert_eq!(normal(sort, name).as_deref(), Some(expected), "{name}");
         }
@@ -166,6 +201,11 @@ mod tests {
             (Sort::Tld, "co.example"),
             (Sort::Sender, "@example"),
             (Sort::Local, "a\tb"),
+            (Sort::Forwarder, "example"),
+            (Sort::Forwarder, ".example"),
+            (Sort::Forwarder, "*.iki.fi"),
+            (Sort::Forwarder, "..iki.fi"),
+            (Sort::Forwarder, "192.0.2"),
         ] {
             assert_eq!(normal(sort, name), None, "{name}");
         }
@@ -175,6 +215,10 @@ mod tests {
                 Err(NameFault::Leftover),
                 "{name}"
             );
+        }
+        for name in [".gitkeep", ".DS_Store", ".iki.fi~", ".iki.fi.swp", "iki.fi~"] {
+            let normal = Sort::Forwarder.normalise(OsStr::new(name));
+            assert_eq!(normal, Err(NameFault::Leftover), "{name}");
         }
     }
 

@@ -1,13 +1,15 @@
 //! One domain as it was at one moment.
 
 use super::lists::ListCache;
+use super::names::FORWARDERS;
 use super::routing::{self, DeliverError};
 use super::tree::{Listing, Tree, Unreadable};
 use super::users::Users;
-use super::{Defaults, Fault, checks};
+use super::{Defaults, Fault, checks, zones};
 use crate::relay::next_hop::NextHop;
+use judge::dnsbl::Zone;
 use judge::evidence::UserStanding;
-use judge::lists::{Blacklist, BlacklistHit, Names, Probe, Whitelist, WhitelistHit};
+use judge::lists::{Blacklist, BlacklistHit, Forwarders, Names, Probe, Whitelist, WhitelistHit};
 use judge::policy::Policy;
 use mail::{Domain, LocalPart, MailboxId};
 use std::collections::{HashMap, HashSet};
@@ -28,6 +30,10 @@ pub struct DomainView {
     name: Domain,
     parts: Parts,
     everywhere: Arc<Everywhere>,
+    /// That of the parts, with the zones.
+    policy: Arc<Policy>,
+    zones: Arc<Vec<Zone>>,
+    forwarders: Forwarders,
     sealed: OnceLock<SealedPolicy>,
 }
 
@@ -43,6 +49,9 @@ pub(super) struct Everywhere {
     pub(super) blacklist: Blacklist,
     pub(super) whitelist: Whitelist,
     pub(super) ips: Arc<Names>,
+    pub(super) zones: Arc<Vec<Zone>>,
+    /// `None` without such a directory.
+    pub(super) forwarders: Option<Arc<Names>>,
 }
 
 /// All that a domain's directory says. Cloned with each change, so each field is shared.
@@ -56,6 +65,10 @@ pub(super) struct Parts {
     /// Mailboxes that `owners` leads to.
     owned: Arc<HashSet<MailboxId>>,
     next_hop: Arc<Option<Result<NextHop, DeliverError>>>,
+    /// `None` without such a file.
+    zones: Option<Arc<Vec<Zone>>>,
+    /// `None` without such a directory.
+    forwarders: Option<Arc<Names>>,
 }
 
 /// A domain's directory, being read.
@@ -70,8 +83,19 @@ pub(super) struct Site<'a> {
 
 impl DomainView {
     pub(super) fn new(name: Domain, parts: Parts, everywhere: Arc<Everywhere>) -> DomainView {
+        let zones = zones::together(parts.zones.as_ref(), &everywhere.zones);
+        let policy = match zones.is_empty() {
+            true => Arc::clone(&parts.policy),
+            false => Arc::new(Policy {
+                zones: Vec::clone(&zones),
+                ..Policy::clone(&parts.policy)
+            }),
+        };
         DomainView {
             name,
+            policy,
+            zones,
+            forwarders: Forwarders::new(parts.forwarders.clone(), everywhere.forwarders.clone()),
             parts,
             everywhere,
             sealed: OnceLock::new(),
@@ -83,9 +107,9 @@ impl DomainView {
         &self.name
     }
 
-    /// What `checks/` and `shadow` say. The same `Arc` as before where nothing of it changed.
+    /// What `checks/`, `shadow` and `zones` say. The same `Arc` as before where nothing of it changed and no lists are asked.
     pub fn policy(&self) -> &Arc<Policy> {
-        &self.parts.policy
+        &self.policy
     }
 
     /// The policy as it is recorded with each verdict.
@@ -93,7 +117,7 @@ impl DomainView {
         if let Some(sealed) = self.sealed.get() {
             return Ok(sealed.clone());
         }
-        let sealed = SealedPolicy::new(Policy::clone(&self.parts.policy))?;
+        let sealed = SealedPolicy::new(Policy::clone(&self.policy))?;
         Ok(self.sealed.get_or_init(|| sealed).clone())
     }
 
@@ -156,6 +180,22 @@ impl DomainView {
         )
     }
 
+    /// Whether a whitelist entry counts even where DMARC shows its name to be forged: its file says `forged = "pass"`.
+    pub fn passes_forged(&self, hit: &WhitelistHit) -> bool {
+        self.parts.whitelist.passes_forged(hit) || self.everywhere.whitelist.passes_forged(hit)
+    }
+
+    /// The DNS lists that are asked: the lines of `zones`, then those of `_global_/zones` whose zones it does not name.
+    /// Without a file `zones` of the domain's own, none.
+    pub fn zones(&self) -> &Arc<Vec<Zone>> {
+        &self.zones
+    }
+
+    /// The servers that pass on mail to this domain's users: of `forwarders/` and of `_global_/forwarders/`.
+    pub fn forwarders(&self) -> &Forwarders {
+        &self.forwarders
+    }
+
     pub(super) fn everywhere(&self) -> &Arc<Everywhere> {
         &self.everywhere
     }
@@ -208,6 +248,14 @@ impl Parts {
         }
         if changed("deliver") {
             self.read_next_hop(&mut site)?;
+        }
+        if changed(zones::ZONES) {
+            let (found, faults) = zones::read(site.tree, site.top)?;
+            site.faults.extend(faults);
+            self.zones = found;
+        }
+        if changed(FORWARDERS) {
+            self.forwarders = site.lists.forwarders(site.tree, site.top)?;
         }
         Ok(self)
     }

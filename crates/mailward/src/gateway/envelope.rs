@@ -352,11 +352,13 @@ fn recipient(envelope: &Envelope, address: Address, domain: Arc<DomainView>) -> 
         reverse_name: None,
         reverse_path: &envelope.reverse_path,
     };
+    let whitelisted = domain.whitelisted(address.local(), &probe);
     let facts = RecipientFacts {
         mailbox: domain.mailbox(address.local()),
         user: domain.user(address.local(), listed),
         blacklisted: domain.blacklisted(&probe),
-        whitelisted: domain.whitelisted(address.local(), &probe),
+        passes_forged: whitelisted.as_ref().is_some_and(|hit| domain.passes_forged(hit)),
+        whitelisted,
         forwarder: None,
         zones: Fact::NotAsked,
         address,

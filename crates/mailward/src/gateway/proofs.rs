@@ -4,10 +4,13 @@
 use judge::auth::arc::ArcResult;
 use judge::auth::author::Author;
 use judge::auth::dkim::{Dkim, DkimResult};
-use judge::auth::spf::{Identity, received_spf};
+use judge::auth::spf::{Ask, Identity};
 use judge::evidence::{MessageFacts, Origin};
 use mail::ReversePath;
 use mail::auth_results::{AuthResults, Encoding, Finding};
+
+/// RFC 5322 §2.1.1: lines should not be longer, their CRLF left out.
+const COLUMNS: usize = 78;
 
 /// The fields for the top of a message, each with its CRLF; nothing of what was not asked.
 pub fn fields(facts: &MessageFacts, authserv_id: &str, receiver: &str, is_utf8: bool) -> String {
@@ -22,16 +25,34 @@ pub fn fields(facts: &MessageFacts, authserv_id: &str, receiver: &str, is_utf8: 
     let encoding = if is_utf8 { Encoding::Utf8 } else { Encoding::Ascii };
     let mut text = String::from_utf8_lossy(&results.to_field(encoding)).into_owned();
     if let Some(spf) = origin.spf_mail_from.found() {
-        let field = received_spf(
-            spf,
-            Identity::MailFrom(&facts.reverse_path),
-            facts.client,
-            facts.helo.as_str(),
+        let ask = Ask {
+            client: facts.client,
+            helo: facts.helo.as_str(),
+            identity: Identity::MailFrom(&facts.reverse_path),
             receiver,
-        );
-        text.push_str(&field);
+            now_s: facts.received_s,
+        };
+        fold("Received-SPF:", &spf.received(&ask, &facts.reverse_path), &mut text);
     }
     text
+}
+
+/// Adds a field, folded at blanks (RFC 5322 §2.2.3).
+fn fold(name: &str, value: &str, out: &mut String) {
+    out.push_str(name);
+    let mut column = name.len();
+    for word in value.split(' ') {
+        if column + 1 + word.len() > COLUMNS {
+            out.push_str("\r\n\t");
+            column = 8;
+        } else {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += word.len();
+    }
+    out.push_str("\r\n");
 }
 
 /// The word of `X-DKIM-RESULT`; `None` for a message without signatures.

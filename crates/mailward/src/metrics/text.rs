@@ -17,6 +17,10 @@ pub struct Readings {
     pub domains_disk_accesses: u64,
     /// When the process began, in seconds since 1970.
     pub started_s: i64,
+    /// What was asked of DNS; `None` where it is not asked.
+    pub dns: Option<crate::dns::Stats>,
+    /// DNS lists that are switched off.
+    pub zones_off: usize,
 }
 
 /// What waits or works at the door for mail.
@@ -39,6 +43,7 @@ pub fn exposition(metrics: &Metrics, readings: &Readings) -> String {
     doors(&mut out, metrics, readings);
     next_hops(&mut out, metrics);
     disks(&mut out, metrics, readings);
+    dns(&mut out, readings);
     process(&mut out, readings);
     out.0
 }
@@ -148,6 +153,45 @@ fn disks(out: &mut Text, metrics: &Metrics, readings: &Readings) {
         "counter",
         "How often the domains' files were read; stands still while nothing changes.",
         readings.domains_disk_accesses,
+    );
+}
+
+fn dns(out: &mut Text, readings: &Readings) {
+    if let Some(stats) = &readings.dns {
+        let crate::dns::Stats {
+            asked,
+            cached,
+            shared,
+            queried,
+            timed_out,
+            failed,
+        } = stats;
+        out.head(
+            "mailward_dns_questions_total",
+            "counter",
+            "Questions about names, by how they were answered; `queried` ones that came to nothing also count as `timed_out` or `failed`.",
+        );
+        let counts = [
+            ("cached", cached),
+            ("shared", shared),
+            ("queried", queried),
+            ("timed_out", timed_out),
+            ("failed", failed),
+        ];
+        for (answer, n) in counts {
+            out.sample("mailward_dns_questions_total", &[("answer", answer)], n);
+        }
+        out.number(
+            "mailward_dns_asked_total",
+            "counter",
+            "Questions about names in all.",
+            asked,
+        );
+    }
+    out.gauge(
+        "mailward_dns_lists_off",
+        "DNS lists that are switched off, because they do not work.",
+        readings.zones_off,
     );
 }
 

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use judge::checks::Check;
-use judge::evidence::{AuthorField, ContentFacts, MessageFacts, RecipientFacts, TlsFacts, UserStanding};
+use judge::evidence::{AuthorField, ContentFacts, Fact, MessageFacts, Origin, RecipientFacts, TlsFacts, UserStanding};
 use judge::lists::{BlacklistHit, WhitelistHit};
 use judge::policy::{Action, Checks, Folder, Policy, Rule};
 use judge::reason::{Effect, Reason, Source};
@@ -82,6 +82,7 @@ fn recipient(address: &str) -> RecipientFacts {
         user: UserStanding::Valid,
         blacklisted: None,
         whitelisted: None,
+        passes_forged: false,
         forwarder: None,
         zones: Fact::NotAsked,
     }
@@ -230,6 +231,7 @@ fn recipient_facts() -> impl Strategy<Value = RecipientFacts> {
             user,
             blacklisted,
             whitelisted,
+            passes_forged: false,
             forwarder: None,
             zones: Fact::NotAsked,
         })
@@ -275,7 +277,7 @@ fn policy() -> impl Strategy<Value = SealedPolicy> {
         Just(Action::Defer),
         Just(Action::Discard),
     ];
-    let rule = (action, any::<bool>(), any::<bool>()).prop_map(|(action, soft, shadow)| Rule { action, soft, shadow });
+    let rule = (action, any::<bool>(), any::<bool>()).prop_map(|(action, soft, shadow)| Rule { action, soft, shadow, ..Rule::default() });
     let rules = (
         option::of(rule.clone()),
         option::of(rule),

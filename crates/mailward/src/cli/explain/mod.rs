@@ -86,7 +86,7 @@ pub(super) fn message(out: &mut String, facts: &MessageFacts) {
         ),
         None => line(out, "transport", "not encrypted"),
     }
-    origin::origin(out, origin);
+    origin::origin(out, origin, reverse_path);
     origin::virus(out, virus);
     self::content(out, content);
 }
@@ -144,6 +144,7 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
         user,
         blacklisted: _,
         whitelisted: _,
+        passes_forged: _,
         forwarder,
         zones,
     } = facts;

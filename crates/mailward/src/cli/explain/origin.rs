@@ -4,14 +4,15 @@ use super::line;
 use judge::auth::arc::{Arc, ArcResult};
 use judge::auth::dkim::Dkim;
 use judge::auth::dmarc::{Dmarc, DmarcResult};
-use judge::auth::spf::Spf;
+use judge::auth::spf::{Identity, Spf};
 use judge::dnsbl::{ZoneFact, ZoneFinding};
 use judge::evidence::{Fact, MxExchange, MxFact, Origin};
 use judge::resolver::Security;
 use judge::virus::VirusScan;
+use mail::ReversePath;
 
 /// All facts of a message's origin; nothing of what nobody asked.
-pub(super) fn origin(out: &mut String, origin: &Origin) {
+pub(super) fn origin(out: &mut String, origin: &Origin, reverse_path: &ReversePath) {
     let Origin {
         iprev,
         spf_helo,
@@ -26,10 +27,9 @@ pub(super) fn origin(out: &mut String, origin: &Origin) {
         let text = format!("{}: {}{}", iprev.result, iprev.why, signed(iprev.security));
         line(out, "reverse", text);
     });
-    fact(out, "spf", spf_helo, |out, spf| self::spf(out, "of the HELO name", spf));
-    // One reason why not is enough.
-    if !spf_mail_from.is_open() && spf_mail_from.found().is_some() {
-        fact(out, "spf", spf_mail_from, |out, spf| self::spf(out, "of the sender", spf));
+    fact(out, "spf", spf_helo, |out, spf| self::spf(out, Identity::Helo, spf));
+    if let Some(spf) = spf_mail_from.found() {
+        self::spf(out, Identity::MailFrom(reverse_path), spf);
     }
     fact(out, "dkim", dkim, |out, signatures| self::dkim(out, signatures));
     fact(out, "arc", arc, self::arc);
@@ -90,17 +90,8 @@ fn signed(security: Security) -> &'static str {
     }
 }
 
-fn spf(out: &mut String, of: &str, spf: &Spf) {
-    let mut text = format!("{} {of}", spf.result);
-    if !spf.term.as_str().is_empty() {
-        text.push_str(&format!(": `{}` in the record of {}", spf.term, spf.domain));
-    } else if !spf.domain.as_str().is_empty() {
-        text.push_str(&format!(": {}", spf.domain));
-    }
-    if !spf.explanation.as_str().is_empty() {
-        text.push_str(&format!("; {}", spf.explanation));
-    }
-    text.push_str(signed(spf.security));
+fn spf(out: &mut String, identity: Identity<'_>, spf: &Spf) {
+    let text = format!("{}: {}{}", spf.result, spf.sentence(identity), signed(spf.security));
     line(out, "spf", text);
 }
 

@@ -52,6 +52,12 @@ fn a_sound_tree_has_no_findings() {
         "srv/_global_/whitelisted/senders/a@a.example",
     ]);
     site.touch(&["blacklist.d/2001:db8::1"]);
+    site.write("srv/_global_/zones", "# for all\nzen.example score\n");
+    site.touch(&["srv/d.example/zones", "srv/_global_/forwarders/192.0.2.1"]);
+    site.touch(&[
+        "srv/d.example/forwarders/.f.example",
+        "srv/d.example/forwarders/F.example",
+    ]);
     site.link("d.example", "srv/e.example");
     assert_eq!(findings(&site), [""; 0]);
 }
@@ -104,8 +110,40 @@ const MISTAKES: &[(&str, &str)] = &[
         "note: srv/d.example/checks/spf: not used by this version yet",
     ),
     (
+        "d.example/lists/x",
+        "note: srv/d.example/lists: not used by this version yet",
+    ),
+    (
         "d.example/zones",
-        "note: srv/d.example/zones: not used by this version yet",
+        "note: srv/d.example/zones: names no zone, and `_global_/zones` names none either: has no effect",
+    ),
+    (
+        "d.example/zones/zen.example",
+        "warning: srv/d.example/zones: not a file: names no zone",
+    ),
+    (
+        "d.example/zone",
+        "warning: srv/d.example/zone: unknown name: `zone`\nhint: did you mean `zones`?",
+    ),
+    (
+        "d.example/forwarder/f.example",
+        "warning: srv/d.example/forwarder: unknown name: `forwarder`\nhint: did you mean `forwarders`?",
+    ),
+    (
+        "_global_/forward/f.example",
+        "warning: srv/_global_/forward: has no effect: only lists hold for all domains\nhint: did you mean `forwarders`?",
+    ),
+    (
+        "_global_/forwarders/.example",
+        "note: srv/_global_/forwarders/.example: looks like a leftover: has no effect",
+    ),
+    (
+        "d.example/forwarders/*.f.example",
+        "warning: srv/d.example/forwarders/*.f.example: not an IP address, a host, or what hosts end in (`.example.com`): matches nothing",
+    ),
+    (
+        "d.example/forwarders",
+        "warning: srv/d.example/forwarders: not a directory: has no effect",
     ),
     (
         "d.example/checks/helo~",
@@ -158,6 +196,36 @@ fn a_bad_key_is_named_with_its_line() {
             format!("warning: {at}:5: `folder` has no effect without `action = \"file\"`"),
         ]
     );
+}
+
+#[test]
+fn a_bad_line_of_zones_is_named_with_its_number() {
+    for at in ["srv/d.example/zones", "srv/_global_/zones"] {
+        let site = sound();
+        site.write(
+            at,
+            "zen.example scor\n\nzen.example\n# comment\nZEN.example.\nscore zen.example\n",
+        );
+        assert_eq!(
+            findings(&site),
+            [
+                format!("warning: {at}:1: unknown word: `scor`\nhint: did you mean `score`?"),
+                format!("warning: {at}:5: `zen.example` stands here twice: the first line counts"),
+                format!("warning: {at}:6: begins with `score`, where the zone's name should stand"),
+            ]
+        );
+        fs::write(site.path(at), b"zen.example # \xfcber\nz\xfc.example\n").unwrap();
+        assert_eq!(
+            only(&site),
+            format!("warning: {at}:2: not the name of a zone: `z\u{fffd}.example`")
+        );
+        site.write(at, &"zen.example score # and so on\n".repeat(3000));
+        let found = findings(&site);
+        assert_eq!(
+            found[0],
+            format!("warning: {at}: longer than 64 KiB: what is past that is left out")
+        );
+    }
 }
 
 #[test]

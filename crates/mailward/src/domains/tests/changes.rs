@@ -471,3 +471,62 @@ fn each_of_many_threads_sees_its_own_change() {
         }
     });
 }
+
+/// The zones of `d.example`, as lines.
+fn zones(domains: &Domains) -> Vec<String> {
+    view(domains, "d.example")
+        .zones()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn zones_are_those_of_the_domain_and_then_those_of_all_that_it_does_not_name() {
+    in_all_modes(|site| {
+        site.touch(&["srv/d.example/users/valid/ann"]);
+        site.write("srv/_global_/zones", "all.example\nboth.example\n");
+        let domains = site.open();
+        assert_eq!(zones(&domains), [""; 0]);
+        site.write("srv/d.example/zones", "own.example domain\nboth.example score\n");
+        assert_eq!(
+            zones(&domains),
+            ["own.example domain", "both.example score", "all.example"]
+        );
+        site.write("srv/_global_/zones", "all.example 127.0.0.2");
+        assert_eq!(
+            zones(&domains),
+            ["own.example domain", "both.example score", "all.example 127.0.0.2"]
+        );
+        replace_by_rename(site, "srv/d.example/zones", "");
+        assert_eq!(zones(&domains), ["all.example 127.0.0.2"]);
+        site.remove("srv/_global_");
+        assert_eq!(zones(&domains), [""; 0]);
+        site.write("srv/_global_/zones", "all.example allow");
+        assert_eq!(zones(&domains), ["all.example allow"]);
+        site.remove("srv/d.example/zones");
+        assert_eq!(zones(&domains), [""; 0]);
+    });
+}
+
+#[test]
+fn forwarders_are_those_of_the_domain_and_of_all_and_without_either_the_usual_ones() {
+    in_all_modes(|site| {
+        site.touch(&["srv/d.example/users/valid/ann"]);
+        let domains = site.open();
+        let forwards = |name: &str| view(&domains, "d.example").forwarders().matches_name(name);
+        assert!(forwards("mx.iki.fi") && !forwards("f.example"));
+        site.touch(&["srv/_global_/forwarders/.f.example"]);
+        assert!(!forwards("mx.iki.fi") && forwards("a.f.example") && !forwards("f.example"));
+        site.touch(&["srv/d.example/forwarders/iki.fi", "srv/d.example/forwarders/192.0.2.1"]);
+        assert!(forwards("iki.fi") && forwards("mx.iki.fi") && forwards("a.f.example"));
+        let forwards_ip = |text: &str| view(&domains, "d.example").forwarders().matches_ip(ip(text));
+        assert!(forwards_ip("192.0.2.1") && !forwards_ip("192.0.2.2"));
+        site.remove("srv/d.example/forwarders/iki.fi");
+        site.remove("srv/_global_/forwarders");
+        // An empty directory names nobody.
+        assert!(!forwards("mx.iki.fi") && !forwards("a.f.example") && forwards_ip("192.0.2.1"));
+        site.remove("srv/d.example/forwarders");
+        assert!(forwards("mx.iki.fi"));
+    });
+}

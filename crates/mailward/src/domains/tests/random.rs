@@ -4,12 +4,14 @@ use super::*;
 use proptest::prelude::*;
 
 /// Few enough that they meet often, in every role: directory, file, link, target, domain, root.
-const PATHS: [&str; 25] = [
+const PATHS: [&str; 30] = [
     "srv",
     "aside",
     "srv/_global_",
     "srv/_global_/blacklisted",
     "srv/_global_/blacklisted/senders/s@s.example",
+    "srv/_global_/zones",
+    "srv/_global_/forwarders",
     "srv/d.example",
     "srv/e.example",
     "srv/d.example/users",
@@ -24,19 +26,23 @@ const PATHS: [&str; 25] = [
     "srv/d.example/blacklisted/senders/s@s.example",
     "srv/d.example/mailboxes/sales",
     "srv/d.example/deliver",
+    "srv/d.example/zones",
+    "srv/d.example/forwarders/.f.example",
     "srv/d.example/shadow",
     "srv/e.example/users/valid/ann",
     "srv/e.example/checks/helo",
+    "srv/e.example/zones",
     "aside/users/valid/ann",
     "aside/checks/helo",
     "blacklist.d/192.0.2.1",
 ];
-const TEXTS: [&str; 5] = [
+const TEXTS: [&str; 6] = [
     "",
     "soft = true",
     "action = \"tag\"",
     "smtp:mx.example:25",
     "ann@d.example",
+    "a.example score\nb.example",
 ];
 
 #[derive(Debug, Clone)]
@@ -110,7 +116,7 @@ fn said(domains: &Domains) -> String {
         let sender = ReversePath::parse("s@s.example").unwrap();
         let (ann, sales) = (local("ann"), local("sales"));
         said += &format!(
-            "{:?} {:?} {:?} {:?} {:?} {:?} {:?}\n",
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {}{}\n",
             view.user(&ann, ip(CLIENT)),
             view.user(&ann, ip("192.0.2.2")),
             view.user(&sales, ip(CLIENT)),
@@ -118,6 +124,9 @@ fn said(domains: &Domains) -> String {
             view.blacklisted(&probe(&sender)),
             view.next_hop(),
             view.policy(),
+            view.zones(),
+            view.forwarders().matches_name("a.f.example"),
+            view.forwarders().matches_name("a.iki.fi"),
         );
     }
     said

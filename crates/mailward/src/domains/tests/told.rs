@@ -1,46 +1,15 @@
 //! What is logged of the tree, and which lookups need the disk.
 
 use super::*;
-use std::cell::RefCell;
-use std::io::{self, Write};
-use std::sync::Once;
-
-thread_local! {
-    /// What this thread logged.
-    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Writes what a thread logs into its own memory. One for the whole process: a subscriber that is only set for a while
-/// misses what was first logged elsewhere while there was none.
-struct Log;
-
-impl Write for Log {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        LOGGED.with_borrow_mut(|log| log.extend_from_slice(octets));
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::log_of_tests;
 
 /// What is logged while `domains` is asked three times for `d.example`.
 fn logged(domains: &Domains) -> Vec<String> {
-    static SET: Once = Once::new();
-    SET.call_once(|| {
-        let builder = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .without_time()
-            .with_target(false);
-        builder.with_writer(|| Log).try_init().expect("nobody else sets one");
-    });
-    LOGGED.take();
-    for _ in 0..3 {
-        let _ = domains.find(&domain("d.example"));
-    }
-    let text = String::from_utf8(LOGGED.take()).unwrap();
-    text.lines().map(|line| line.trim().to_owned()).collect()
+    log_of_tests::logged(|| {
+        for _ in 0..3 {
+            let _ = domains.find(&domain("d.example"));
+        }
+    })
 }
 
 fn assert_logged(domains: &Domains, expected: &[&str]) {
@@ -65,6 +34,26 @@ fn a_wrong_file_is_logged_once_a_change_and_not_once_a_lookup() {
         assert_logged(&domains, &[]);
         replace_by_rename(site, "srv/d.example/deliver", "smtp:mx.example");
         assert_logged(&domains, &["the next hop has no port"]);
+    });
+}
+
+#[test]
+fn a_bad_line_of_zones_is_logged_once_a_change() {
+    in_all_modes(|site| {
+        site.write("srv/d.example/zones", "zen.example scor");
+        site.write("srv/_global_/zones", "score zen.example");
+        let domains = site.open();
+        assert_logged(
+            &domains,
+            &["unknown word: `scor`", "where the zone's name should stand"],
+        );
+        site.touch(&[
+            "srv/d.example/users/valid/bob",
+            "srv/_global_/blacklisted/ips/192.0.2.7",
+        ]);
+        assert_logged(&domains, &[]);
+        replace_by_rename(site, "srv/_global_/zones", "zen.example scores");
+        assert_logged(&domains, &["unknown word: `scores`"]);
     });
 }
 

@@ -1,4 +1,17 @@
 //! ARC (RFC 8617): what do those say who passed the message on?
+//!
+//! - `chain`: the sets of a header, each field in its place. `results`: what a set says that passed.
+//! - `verify`: whether the chain stands.
+
+mod chain;
+mod results;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use verify::verify;
+
+pub(in crate::auth) use chain::Chain;
 
 use mail::{Domain, Line};
 use serde::{Deserialize, Serialize};
@@ -30,7 +43,7 @@ pub struct Arc {
 }
 
 /// One set: who sealed it, and what he says that he found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ArcSet {
     /// `d=` of the seal.
     pub sealer: Option<Domain>,
