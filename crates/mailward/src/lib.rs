@@ -3,6 +3,7 @@
 //!
 //! - [`front`]: the doors. - [`gateway`]: one message: gather, decide, act. - [`relay`]: next hops.
 //! - [`body`]: a message as received, large ones in files.
+//! - [`dns`]: names and addresses, asked over the network.
 //! - [`domains`]: the tree of plain files that decides. - [`quarantine`]: what was refused or held.
 //! - [`config`]: what an operator can set. - [`observe`]: logs. - [`metrics`]: counts. - [`cli`]: the commands.
 //! - [`process`]: what the daemon may, and whom it becomes. - [`notify`]: what systemd is told of it.
@@ -13,6 +14,7 @@
 pub mod body;
 pub mod cli;
 pub mod config;
+pub mod dns;
 pub mod domains;
 pub mod front;
 pub mod gateway;
