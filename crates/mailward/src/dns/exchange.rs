@@ -63,6 +63,15 @@ impl Servers {
             if attempts.is_empty() && !may_send {
                 return Err(fault.unwrap_or(Fault::Unreachable));
             }
+            // Not left to the timer when it is time already: a timer fires a millisecond late.
+            if may_send && Instant::now() >= next {
+                let Some(server) = waiting.pop_front() else { continue };
+                waiting.push_back(server);
+                attempts.push(self.attempt(server, query));
+                next = Instant::now() + gap(part, sent / count);
+                sent += 1;
+                continue;
+            }
             tokio::select! {
                 biased;
                 Some((server, outcome)) = attempts.next() => {
@@ -90,13 +99,7 @@ impl Servers {
                     let silent = (!attempts.is_empty()).then_some(Fault::Silent);
                     return Err(fault.max(silent).unwrap_or(Fault::Silent));
                 }
-                () = sleep_until(next), if may_send => {
-                    let Some(server) = waiting.pop_front() else { continue };
-                    waiting.push_back(server);
-                    attempts.push(self.attempt(server, query));
-                    next = Instant::now() + gap(part, sent / count);
-                    sent += 1;
-                }
+                () = sleep_until(next), if may_send => {}
             }
         }
     }
