@@ -34,7 +34,6 @@ use tokio::time::{Instant, timeout_at};
 const ROUNDS_MAX: usize = 4;
 
 /// Whom we ask. Shared by all messages.
-#[derive(Debug)]
 pub struct Inquiry {
     dns: Option<Dns>,
     dns_settings: Settings,

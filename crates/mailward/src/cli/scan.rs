@@ -159,7 +159,7 @@ impl Bench {
         };
         let mut config = config.clone();
         config.dns.enabled = options.online;
-        let inquiry = Inquiry::open(&config, None).map_err(|(error, hint)| Trouble { error, hint })?;
+        let inquiry = Inquiry::open(&config, None).map_err(|(error, hint)| Trouble::Said(error, hint))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

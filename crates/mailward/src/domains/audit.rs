@@ -331,7 +331,7 @@ impl Audit<'_> {
             }
             self.file_mode(&below);
         }
-        match checks::read(&mut self.tree, domain) {
+        match checks::read(&mut self.tree, domain, &[]) {
             Ok((_, faults)) => faults.into_iter().for_each(|(path, fault)| self.report(&path, fault)),
             Err(unreadable) => self.unreadable(&unreadable),
         }

@@ -106,8 +106,8 @@ const MISTAKES: &[(&str, &str)] = &[
         "warning: srv/_global_/checks: has no effect: only lists hold for all domains",
     ),
     (
-        "d.example/checks/spf",
-        "note: srv/d.example/checks/spf: not used by this version yet",
+        "d.example/checks/junk",
+        "note: srv/d.example/checks/junk: not used by this version yet",
     ),
     (
         "d.example/lists/x",

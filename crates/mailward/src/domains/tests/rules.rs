@@ -5,7 +5,7 @@ use super::*;
 use crate::relay::next_hop::NextHopError;
 use UserStanding::{Anyone, Invalid, NotFromClient, Unknown, Valid};
 use judge::lists::{BlacklistHit, WhitelistHit};
-use judge::policy::{Action, CHECKS, Checks, Folder, Rule};
+use judge::policy::{Action, CHECKS, Checks, Folder, Recommended, Rule};
 use mail::{Address, Line, MailboxId};
 use proptest::prelude::*;
 
@@ -200,7 +200,7 @@ fn a_missing_root_is_an_error_with_a_hint_and_missing_lists_are_none() {
     assert_eq!(error, OpenError::NoRoot(site.path("srv")));
     assert!(error.hint().contains("mkdir -p"));
     site.mkdir("srv/d.example");
-    assert!(Domains::open(site.roots(), defaults).is_ok());
+    assert!(Domains::open(site.roots(), Defaults::default()).is_ok());
 }
 
 #[test]
@@ -223,7 +223,12 @@ fn sets_switch_on_what_the_table_says() {
             "{}",
             check.name
         );
-        assert!(recommended.rule_mut(check.name).unwrap().is_some(), "{}", check.name);
+        assert_eq!(
+            recommended.rule_mut(check.name).unwrap().is_some(),
+            check.recommended != Recommended::No,
+            "{}",
+            check.name
+        );
     }
     site.remove("srv/d.example/checks");
     assert_eq!(checks(&site), Checks::default());
