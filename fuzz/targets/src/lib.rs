@@ -9,6 +9,7 @@
 //!
 //! - `session`: whole dialogues. `messages`: what ends a message and what is in it. `replies`: what next hops answer.
 //! - `peers`: what trusted peers say of a client. `header`: fields and facts. `names`: addresses, domains, lines.
+//! - `spf`: what any zone makes of an SPF check.
 //! - `model`: the plain models. `observer`: a reader of the wire, who finds the messages on it.
 
 mod header;
@@ -19,6 +20,7 @@ mod observer;
 mod peers;
 mod replies;
 mod session;
+mod spf;
 
 pub use header::header;
 pub use messages::{bdat_decoder, data_decoder, dot_stuffing};
@@ -26,12 +28,13 @@ pub use names::{address, command, domain, line};
 pub use peers::{proxy_header, xclient};
 pub use replies::client_replies;
 pub use session::smtp_session;
+pub use spf::spf_record;
 
 /// A target.
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("smtp_session", smtp_session),
     ("data_decoder", data_decoder),
     ("bdat_decoder", bdat_decoder),
@@ -44,6 +47,7 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("address", address),
     ("domain", domain),
     ("line", line),
+    ("spf_record", spf_record),
 ];
 
 /// Octets from which numbers are taken at the front, so that what is judged stands at the end as it is.
