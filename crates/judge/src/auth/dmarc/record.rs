@@ -214,8 +214,11 @@ mod tests {
         }
     }
 
-    /// Behind `v=DMARC1;`: own, below, absent.
-    const POLICIES: [(&str, Option<(Wish, Wish, Wish)>); 26] = [
+    /// Own, below, absent.
+    type Wishes = (Wish, Wish, Wish);
+
+    /// Behind `v=DMARC1;`.
+    const POLICIES: [(&str, Option<Wishes>); 26] = [
         ("p=none", Some((Nothing, Nothing, Nothing))),
         ("p=quarantine;", Some((Quarantine, Quarantine, Quarantine))),
         (" P = Reject ;", Some((Reject, Reject, Reject))),
