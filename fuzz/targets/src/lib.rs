@@ -10,6 +10,7 @@
 //! - `session`: whole dialogues. `messages`: what ends a message and what is in it. `replies`: what next hops answer.
 //! - `peers`: what trusted peers say of a client. `header`: fields and facts. `names`: addresses, domains, lines.
 //! - `auth`: what proves who sent a message.
+//! - `spf`: what any zone makes of an SPF check.
 //! - `model`: the plain models. `observer`: a reader of the wire, who finds the messages on it.
 
 mod auth;
@@ -21,6 +22,7 @@ mod observer;
 mod peers;
 mod replies;
 mod session;
+mod spf;
 
 pub use auth::auth_results;
 pub use header::header;
@@ -29,12 +31,13 @@ pub use names::{address, command, domain, line};
 pub use peers::{proxy_header, xclient};
 pub use replies::client_replies;
 pub use session::smtp_session;
+pub use spf::spf_record;
 
 /// A target.
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("smtp_session", smtp_session),
     ("data_decoder", data_decoder),
     ("bdat_decoder", bdat_decoder),
@@ -48,6 +51,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("domain", domain),
     ("line", line),
     ("auth_results", auth_results),
+    ("spf_record", spf_record),
 ];
 
 /// Octets from which numbers are taken at the front, so that what is judged stands at the end as it is.

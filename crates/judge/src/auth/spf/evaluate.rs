@@ -76,6 +76,13 @@ enum Found {
     NoRecord,
 }
 
+/// A name behind the client.
+struct ClientName {
+    name: Name,
+    /// Whether it leads back to the client, once that was asked.
+    leads_back: Option<bool>,
+}
+
 /// What an evaluation knows and has spent.
 pub(super) struct Evaluation<'a> {
     values: Values<'a>,
@@ -84,8 +91,8 @@ pub(super) struct Evaluation<'a> {
     void_lookups: u32,
     /// Of all answers so far.
     security: Option<Security>,
-    /// The names behind the client, once they were asked for.
-    client_names: Option<Arc<[Name]>>,
+    /// The names behind the client, once they were asked for, in the order of the alphabet.
+    client_names: Option<Vec<ClientName>>,
 }
 
 impl<'a> Evaluation<'a> {
@@ -234,9 +241,7 @@ impl<'a> Evaluation<'a> {
                 let Some(target) = self.target_or(spec, domain).await? else {
                     return Ok(false);
                 };
-                let names = self.client_names().await?;
-                let within = names.iter().filter(|name| name.is_within(&target)).cloned().collect();
-                Ok(self.first_proven(within).await?.is_some())
+                Ok(!self.proven_names(Some(&target)).await?.is_empty())
             }
             // Has a record of its own to be evaluated first: see `step`.
             Mechanism::Include(_) => Ok(false),
@@ -277,10 +282,10 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// The names behind the client, in the order of the alphabet, so that the same facts give the same result.
-    async fn client_names(&mut self) -> Result<Arc<[Name]>, Stop> {
-        if let Some(names) = &self.client_names {
-            return Ok(Arc::clone(names));
+    /// Asks for the names behind the client, once.
+    async fn ask_client_names(&mut self) -> Result<(), Stop> {
+        if self.client_names.is_some() {
+            return Ok(());
         }
         let reverse = Name::reverse(self.values.client);
         let answer = self.ask(reverse.clone(), Kind::Ptr).await;
@@ -291,32 +296,42 @@ impl<'a> Evaluation<'a> {
         }
         self.count_void(&answer, &reverse)?;
         let mut names: Vec<Name> = answer.names().cloned().collect();
+        // Servers change the order; the same facts shall give the same result.
         names.sort();
         names.dedup();
         names.truncate(CLIENT_NAMES_MAX);
-        let names: Arc<[Name]> = names.into();
-        self.client_names = Some(Arc::clone(&names));
-        Ok(names)
+        let unproven = |name| ClientName { name, leads_back: None };
+        self.client_names = Some(names.into_iter().map(unproven).collect());
+        Ok(())
     }
 
-    /// The first of these names that leads back to the client (RFC 7208 §5.5).
-    async fn first_proven(&mut self, names: Vec<Name>) -> Result<Option<Name>, Stop> {
+    /// The client's names that lead back to it (RFC 7208 §5.5): those within `zone`, or all. Each is asked about once.
+    async fn proven_names(&mut self, zone: Option<&Name>) -> Result<Vec<Name>, Stop> {
+        self.ask_client_names().await?;
+        let mut names = self.client_names.take().unwrap_or_default();
+        let is_wanted = |name: &Name| zone.is_none_or(|zone| name.is_within(zone));
         let kind = self.address_kind();
-        let answers = join_all(names.iter().map(|name| self.ask(name.clone(), kind))).await;
-        answers.iter().for_each(|answer| self.note(answer));
-        let mut pairs = names.into_iter().zip(&answers);
+        let wanted = names.iter_mut().filter(|name| is_wanted(&name.name));
+        let mut open: Vec<&mut ClientName> = wanted.filter(|name| name.leads_back.is_none()).collect();
+        let answers = join_all(open.iter().map(|name| self.ask(name.name.clone(), kind))).await;
         let mut over_budget = None;
-        let proven = pairs.find_map(|(name, answer)| {
+        for (name, answer) in open.iter_mut().zip(&answers) {
+            self.note(answer);
             if answer.trouble() == Some(Trouble::Budget) {
-                over_budget = Some(name);
-                return None;
+                over_budget = Some(trouble_with(kind, &name.name, Trouble::Budget));
+            } else {
+                name.leads_back = Some(answer.addresses().any(|ip| ip == self.values.client));
             }
-            let leads_back = answer.addresses().any(|ip| ip == self.values.client);
-            leads_back.then_some(name)
-        });
-        match (proven, over_budget) {
-            (None, Some(name)) => Err(trouble_with(kind, &name, Trouble::Budget)),
-            (proven, _) => Ok(proven),
+        }
+        let proven: Vec<Name> = names
+            .iter()
+            .filter(|name| name.leads_back == Some(true) && is_wanted(&name.name))
+            .map(|name| name.name.clone())
+            .collect();
+        self.client_names = Some(names);
+        match over_budget {
+            Some(stop) if proven.is_empty() => Err(stop),
+            _ => Ok(proven),
         }
     }
 
@@ -325,10 +340,9 @@ impl<'a> Evaluation<'a> {
         if self.client_names.is_none() {
             self.count_term(domain)?;
         }
-        let mut names = self.client_names().await?.to_vec();
-        names.sort_by_key(|name| (name != domain, !name.is_within(domain)));
-        let proven = self.first_proven(names).await?;
-        Ok(proven.map_or_else(|| NO_PROVEN_NAME.to_owned(), String::from))
+        let proven = self.proven_names(None).await?.into_iter();
+        let best = proven.min_by_key(|name| (name != domain, !name.is_within(domain)));
+        Ok(best.map_or_else(|| NO_PROVEN_NAME.to_owned(), String::from))
     }
 
     /// The name that a domain stands for; `None` if it is none, which matches nothing (RFC 7208 §4.8).
