@@ -73,7 +73,12 @@ impl World {
 
     /// What the next hop got last.
     fn last(&self) -> Vec<u8> {
-        self.sink.taken().last().expect("something was delivered").message.clone()
+        self.sink
+            .taken()
+            .last()
+            .expect("something was delivered")
+            .message
+            .clone()
     }
 
     fn why(&self, reply: &Reply) -> String {

@@ -17,9 +17,15 @@ fn zones() -> Vec<Zone> {
             "bl.example",
             &format!("66.100.51.198 A 127.0.0.2\n66.100.51.198 TXT \"spam, see bl.example\"\n{six}"),
         ),
-        list("codes.example", "66.100.51.198 A 127.0.0.9\n67.100.51.198 A 127.0.0.4\n"),
+        list(
+            "codes.example",
+            "66.100.51.198 A 127.0.0.9\n67.100.51.198 A 127.0.0.4\n",
+        ),
         list("friends.example", "66.100.51.198 A 127.0.0.2\n"),
-        list("refusing.example", "66.100.51.198 A 127.255.255.254\n67.100.51.198 A 127.0.0.1\n68.100.51.198 A 192.0.2.1\n"),
+        list(
+            "refusing.example",
+            "66.100.51.198 A 127.255.255.254\n67.100.51.198 A 127.0.0.1\n68.100.51.198 A 192.0.2.1\n",
+        ),
         list("everybody.example", "* A 127.0.0.2\n"),
         Zone::new("nobody.example", "66.100.51.198 A 127.0.0.2\n"),
         Zone::new("names.example", "test A 127.0.0.2\nspam.example A 127.0.0.2\n"),
@@ -58,7 +64,10 @@ fn a_listed_address_is_refused_or_only_noted() {
         domain("score.example", "bl.example score\n"),
         domain("allow.example", "bl.example\nfriends.example allow\n"),
         domain("codes.test", "codes.example 127.0.0.2-8\n"),
-        domain("order.test", "names.example domain\ncodes.example 127.0.0.9\nbl.example\n"),
+        domain(
+            "order.test",
+            "names.example domain\ncodes.example 127.0.0.9\nbl.example\n",
+        ),
         domain("tagged.test", "bl.example\n"),
     ]);
     std::fs::create_dir_all(world.gateway.domains().join("tagged.test/checks")).expect("our own tree");
@@ -107,7 +116,10 @@ fn a_list_of_domains_is_asked_about_sender_and_author() {
     }
     let world = world(&[domain("example.com", "names.example domain\n")]);
     let said = world.refused(BANK, &mail_from("ann@spam.example"));
-    assert!(said.contains("Domain spam.example listed in DNS blacklist names.example"), "{said}");
+    assert!(
+        said.contains("Domain spam.example listed in DNS blacklist names.example"),
+        "{said}"
+    );
     let mut by_author = mail_from("ann@spam.example");
     by_author.from = "ann@bank.example".into();
     assert_eq!(world.send(BANK, &by_author).code, 550);
@@ -136,7 +148,9 @@ fn lists_that_do_not_work_are_switched_off_and_announced() {
     let log = world.gateway.log();
     let status = daemon::said(&world.gateway, &["status"]);
     for list in ["everybody.example", "nobody.example", "gone.example"] {
-        let lines = log.lines().filter(|line| line.contains("a DNS list does not work: switched off") && line.contains(list));
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("a DNS list does not work: switched off") && line.contains(list));
         assert_eq!(lines.count(), 1, "announced once: {log}");
         assert!(status.contains(list), "{status}");
     }
