@@ -7,6 +7,7 @@
 //! - [`resolver`]: DNS as the judgement asks it; [`zone`]: the same from a zone file.
 //! - [`auth`]: who really sent it.
 //! - [`dnsbl`]: DNS lists of addresses and domains.
+//! - [`virus`]: what a virus scanner says.
 //! - [`policy`]: what one domain's operator switched on, and what shall follow.
 //! - [`checks`]: the plain checks, each a function of what it needs.
 //! - [`lists`]: blacklists and whitelists.
@@ -27,4 +28,5 @@ pub mod policy;
 pub mod reason;
 pub mod resolver;
 pub mod verdict;
+pub mod virus;
 pub mod zone;

@@ -3,7 +3,7 @@
 //!
 //! - [`front`]: the doors. - [`gateway`]: one message: gather, decide, act. - [`relay`]: next hops.
 //! - [`body`]: a message as received, large ones in files.
-//! - [`zones`]: which DNS lists work.
+//! - [`zones`]: which DNS lists work. - [`virus`]: the virus scanner.
 //! - [`domains`]: the tree of plain files that decides. - [`quarantine`]: what was refused or held.
 //! - [`config`]: what an operator can set. - [`observe`]: logs. - [`metrics`]: counts. - [`cli`]: the commands.
 //! - [`process`]: what the daemon may, and whom it becomes. - [`notify`]: what systemd is told of it.
@@ -25,4 +25,5 @@ pub mod observe;
 pub mod process;
 pub mod quarantine;
 pub mod relay;
+pub mod virus;
 pub mod zones;
