@@ -126,6 +126,12 @@ pub fn unpacked(test: &str, file: &str) -> Option<PathBuf> {
     need(test, path.is_file(), &format!("there is no target/debian/{file}")).then_some(path)
 }
 
+/// As [`unpacked`], a program that may be installed instead.
+pub fn unpacked_program(name: &str) -> Option<PathBuf> {
+    let files = ["usr/sbin", "usr/bin"].map(|dir| workspace().join("target/debian").join(dir).join(name));
+    files.into_iter().find(|file| file.is_file())
+}
+
 /// A user's number.
 pub fn user(name: &str) -> Option<u32> {
     let users = std::fs::read_to_string("/etc/passwd").expect("the machine has users");
