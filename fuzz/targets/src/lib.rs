@@ -9,8 +9,10 @@
 //!
 //! - `session`: whole dialogues. `messages`: what ends a message and what is in it. `replies`: what next hops answer.
 //! - `peers`: what trusted peers say of a client. `header`: fields and facts. `names`: addresses, domains, lines.
+//! - `dkim`: signatures and seals.
 //! - `model`: the plain models. `observer`: a reader of the wire, who finds the messages on it.
 
+mod dkim;
 mod header;
 mod messages;
 mod model;
@@ -20,6 +22,7 @@ mod peers;
 mod replies;
 mod session;
 
+pub use dkim::dkim_message;
 pub use header::header;
 pub use messages::{bdat_decoder, data_decoder, dot_stuffing};
 pub use names::{address, command, domain, line};
@@ -31,7 +34,7 @@ pub use session::smtp_session;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("smtp_session", smtp_session),
     ("data_decoder", data_decoder),
     ("bdat_decoder", bdat_decoder),
@@ -44,6 +47,7 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("address", address),
     ("domain", domain),
     ("line", line),
+    ("dkim_message", dkim_message),
 ];
 
 /// Octets from which numbers are taken at the front, so that what is judged stands at the end as it is.
