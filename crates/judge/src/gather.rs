@@ -1,7 +1,7 @@
 //! Who really sent it: asks all proofs of a message's origin at once.
 
-use crate::auth::author::Author;
 use crate::auth::Sealed;
+use crate::auth::author::Author;
 use crate::auth::dkim::BodyHashes;
 use crate::auth::dmarc::{self, Evidence};
 use crate::auth::iprev::Iprev;

@@ -120,7 +120,8 @@ pub enum Security {
 }
 
 /// A name as the DNS compares it: lower-cased, without the final dot. Any printable ASCII may stand in a label, since
-/// SPF macros and DKIM selectors make names that no host has. Not for paths: that is [`Domain`].
+/// SPF macros and DKIM selectors make names that no host has, and blanks by [`Name::expanded`]. Not for paths: that is
+/// [`Domain`]. A backslash is an octet like others, no escape.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(Box<str>);

@@ -346,9 +346,7 @@ fn disposition(action: Action) -> Disposition {
 /// What a failed DMARC leads to. Where the owner asks for suspicion only, the check's own action is too much.
 fn dmarc_rule(rule: Rule, wish: Wish, quarantine: &DmarcQuarantine) -> (Rule, Disposition) {
     match (wish, quarantine) {
-        (Wish::Reject, _) if rule.action == Action::Reject => {
-            (rule, Disposition::Reject(Rejection::Unauthenticated))
-        }
+        (Wish::Reject, _) if rule.action == Action::Reject => (rule, Disposition::Reject(Rejection::Unauthenticated)),
         (Wish::Quarantine, DmarcQuarantine::Act(action)) => (rule, disposition(action.clone())),
         (Wish::Quarantine, DmarcQuarantine::Nothing) => (Rule { soft: true, ..rule }, Disposition::Accept),
         (Wish::Reject | Wish::None, _) => {

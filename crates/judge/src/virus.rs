@@ -1,18 +1,19 @@
-//! What a virus scanner found.
+//! What a virus scanner says of a message.
 
 use mail::Line;
 use serde::{Deserialize, Serialize};
 
-/// The scanner's answer. That it gave none is not among these: see [`crate::evidence::Fact`].
+/// What a scanner found. That it could not be asked is no finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum VirusScan {
-    /// Nothing was found.
+    /// Nothing.
     Clean,
-    /// The name that the scanner gives it.
+    /// A virus, by the name of its signature.
     Infected(Line),
-    /// Larger than what is scanned, here or there, so nobody looked.
+    /// It was not looked at: the message is larger than the operator, or the scanner, allows.
     TooLarge {
-        /// Octets of the message.
+        /// Of the message.
         octets: u64,
     },
 }

@@ -10,9 +10,9 @@ use crate::dns::{Dns, Settings};
 use crate::domains::DomainView;
 use crate::virus::Clamd;
 use crate::zones::ZoneHealth;
-use futures_util::future::{join3, join_all};
-use judge::auth::author;
+use futures_util::future::{join_all, join3};
 use judge::auth::Sealed;
+use judge::auth::author;
 use judge::auth::dkim::BodyHashes;
 use judge::auth::iprev;
 use judge::auth::org::PublicSuffixes;
@@ -116,12 +116,7 @@ impl Inquiry {
     }
 
     /// One verdict for each recipient, once what they need is known or known not to be had.
-    pub async fn judge(
-        &self,
-        subject: &Subject<'_>,
-        facts: &mut MessageFacts,
-        seats: &mut [Seat<'_>],
-    ) -> Vec<Verdict> {
+    pub async fn judge(&self, subject: &Subject<'_>, facts: &mut MessageFacts, seats: &mut [Seat<'_>]) -> Vec<Verdict> {
         let deadline = Instant::now() + self.message_time;
         match &self.dns {
             Some(dns) => {

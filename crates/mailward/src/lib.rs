@@ -3,7 +3,7 @@
 //!
 //! - [`front`]: the doors. - [`gateway`]: one message: gather, decide, act. - [`relay`]: next hops.
 //! - [`body`]: a message as received, large ones in files.
-//! - [`zones`]: which DNS lists work.
+//! - [`zones`]: which DNS lists work. - [`virus`]: the virus scanner.
 //! - [`domains`]: the tree of plain files that decides. - [`quarantine`]: what was refused or held.
 //! - [`config`]: what an operator can set. - [`observe`]: logs. - [`metrics`]: counts. - [`cli`]: the commands.
 //! - [`inquiry`]: asks what a verdict needs: [`dns`], DNS lists ([`zones`]), the scanner ([`virus`]).

@@ -11,9 +11,12 @@
 //! - `peers`: what trusted peers say of a client. `header`: fields and facts. `names`: addresses, domains, lines.
 //! - `auth`: what proves who sent a message.
 //! - `spf`: what any zone makes of an SPF check.
-//! - `model`: the plain models. `observer`: a reader of the wire, who finds the messages on it.
 
 mod auth;
+//! - `dkim`: signatures and seals.
+//! - `model`: the plain models. `observer`: a reader of the wire, who finds the messages on it.
+
+mod dkim;
 mod header;
 mod messages;
 mod model;
@@ -25,6 +28,7 @@ mod session;
 mod spf;
 
 pub use auth::auth_results;
+pub use dkim::dkim_message;
 pub use header::header;
 pub use messages::{bdat_decoder, data_decoder, dot_stuffing};
 pub use names::{address, command, domain, line};
@@ -37,7 +41,7 @@ pub use spf::spf_record;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("smtp_session", smtp_session),
     ("data_decoder", data_decoder),
     ("bdat_decoder", bdat_decoder),
@@ -52,6 +56,7 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("line", line),
     ("auth_results", auth_results),
     ("spf_record", spf_record),
+    ("dkim_message", dkim_message),
 ];
 
 /// Octets from which numbers are taken at the front, so that what is judged stands at the end as it is.

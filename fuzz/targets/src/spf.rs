@@ -53,7 +53,8 @@ pub fn spf_record(octets: &[u8]) {
     assert!(zone.asked.load(Ordering::Relaxed) <= QUESTIONS_MAX);
     assert_eq!(at_once(&ask, &zone), spf);
     check_result(&ask, &path, &spf);
-    if spf.domain.as_str() == "s.example" {
+    // A HELO name that is none can look like one when it is told, but nobody is asked about it.
+    if spf.domain.as_str() == "s.example" && zone.asked.load(Ordering::Relaxed) > 0 {
         check_sender(&zone, &spf);
     }
 }

@@ -194,7 +194,9 @@ pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         empty_body,
         dkim,
         dkim_check: ask(checks.dkim_check.as_ref(), || origin::no_valid_signature(&origin.dkim)),
-        spf: ask(checks.spf.as_ref(), || origin::spf_failure(reverse_path, origin, forwarder)),
+        spf: ask(checks.spf.as_ref(), || {
+            origin::spf_failure(reverse_path, origin, forwarder)
+        }),
         tls: ask(checks.tls.as_ref(), || {
             origin::plaintext(reverse_path, tls.as_ref(), checks.tls_domains.as_deref())
         }),
@@ -239,7 +241,9 @@ impl Content {
         } = content;
         Content {
             date: ask(checks.date.as_ref(), || content::no_date(*has_date)),
-            mailman: ask(checks.mailman.as_ref(), || content::moderation_request(*asks_moderation)),
+            mailman: ask(checks.mailman.as_ref(), || {
+                content::moderation_request(*asks_moderation)
+            }),
             address: ask(checks.address.as_ref(), || content::bogus_author(author)),
             mailers: ask(checks.mailers.as_ref(), || {
                 content::bad_mailer(*is_junk_mailer, mailer.as_ref())

@@ -110,10 +110,7 @@ fn spf_words(spf: &Spf) -> String {
 
 /// Whether the HELO name is said not to be the client's, by the name's owner.
 fn is_forged(origin: &Origin) -> bool {
-    origin
-        .spf_helo
-        .found()
-        .is_some_and(|spf| spf.result == SpfResult::Fail)
+    origin.spf_helo.found().is_some_and(|spf| spf.result == SpfResult::Fail)
 }
 
 /// `checks/tls`: mail of listed domains comes encrypted.
@@ -223,7 +220,10 @@ fn excuse(
 ) -> Option<Line> {
     let author = dmarc.author.as_ref().map_or("", Domain::as_str);
     if let Some(hit) = forwarder.filter(|hit| hit.is_proven) {
-        return Some(text(format!("DMARC fails for {author}, but {} forwards mail", hit.name)));
+        return Some(text(format!(
+            "DMARC fails for {author}, but {} forwards mail",
+            hit.name
+        )));
     }
     let trusted: Vec<Domain> = trusted.collect();
     let sealer = dmarc::mended_by(dmarc, origin.arc.found()?, &trusted)?;

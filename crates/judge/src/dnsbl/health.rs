@@ -62,12 +62,16 @@ pub async fn probe(zone: &Zone, resolver: &dyn Resolver) -> Health {
         Target::Client => (IPV4, Some(IPV6)),
         Target::Domain => (DOMAINS, None),
     };
-    for entries in std::iter::once(&entries).chain(&more) {
+    for entries in [Some(entries), more].iter().flatten() {
         if let Seen::Answer(health) = look(zone, entries, resolver).await {
             return health;
         }
     }
-    let (entry, _) = entries.listed;
+    // Large lists of domains lack the entry, and one that lists nothing does no harm.
+    if zone.target == Target::Domain {
+        return Health::Healthy;
+    }
+    let (entry, _) = IPV4.listed;
     let why = format!("it does not list its test entry {entry}, as every list must (RFC 5782 §5)");
     Health::Unhealthy(Line::reason(why.as_bytes()))
 }

@@ -6,4 +6,7 @@
 mod auth_results;
 mod publicsuffix;
 mod spf;
+mod arc;
+mod dkim;
+mod mailbox;
 mod support;

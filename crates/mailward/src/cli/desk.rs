@@ -138,7 +138,8 @@ impl Desk {
             domains: paths.domains.clone(),
             blacklist_d: paths.blacklist_d.clone(),
         };
-        let domains = Domains::open(roots, alone.config.domain_defaults()).map_err(|error| Trouble::hint(&error, error.hint()))?;
+        let domains = Domains::open(roots, alone.config.domain_defaults())
+            .map_err(|error| Trouble::hint(&error, error.hint()))?;
         Ok(alone.domains.get_or_init(|| domains))
     }
 

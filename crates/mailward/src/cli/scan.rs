@@ -273,15 +273,16 @@ impl Bench {
             Some(view) => {
                 let whitelisted = view.whitelisted(local, &probe);
                 RecipientFacts {
-                address: self.address.clone(),
-                mailbox: view.mailbox(local),
-                user: view.user(local, self.client()),
-                blacklisted: view.blacklisted(&probe),
-                passes_forged: whitelisted.as_ref().is_some_and(|hit| view.passes_forged(hit)),
-                whitelisted,
-                forwarder: None,
-                zones: Fact::NotAsked,
-            }},
+                    address: self.address.clone(),
+                    mailbox: view.mailbox(local),
+                    user: view.user(local, self.client()),
+                    blacklisted: view.blacklisted(&probe),
+                    passes_forged: whitelisted.as_ref().is_some_and(|hit| view.passes_forged(hit)),
+                    whitelisted,
+                    forwarder: None,
+                    zones: Fact::NotAsked,
+                }
+            }
             None => RecipientFacts {
                 address: self.address.clone(),
                 mailbox: MailboxId::new(local, self.address.domain().unwrap_or(&nowhere())),
@@ -331,7 +332,8 @@ fn recipient(config: &Config, rcpt: Option<&str>) -> Result<(Address, Option<Arc
         domains: config.paths.domains.clone(),
         blacklist_d: config.paths.blacklist_d.clone(),
     };
-    let domains = Domains::open(roots, config.domain_defaults()).map_err(|error| Trouble::hint(&error, error.hint()))?;
+    let domains =
+        Domains::open(roots, config.domain_defaults()).map_err(|error| Trouble::hint(&error, error.hint()))?;
     let domain = address
         .domain()
         .ok_or_else(|| Trouble::new(format!("--rcpt: no domain: `{text}`")))?;

@@ -198,7 +198,9 @@ fn host_name(value: &DeValue<'_>) -> Result<mail::Domain, Wrong> {
 
 /// A check that `checks/all` may switch on beside those of the original.
 fn addition(text: &str) -> Option<String> {
-    ["rdns", "rdns4", "rdns6", "clamav"].contains(&text).then(|| text.to_owned())
+    ["rdns", "rdns4", "rdns6", "clamav"]
+        .contains(&text)
+        .then(|| text.to_owned())
 }
 
 fn clamd_address(value: &DeValue<'_>) -> Result<ClamdAddress, Wrong> {

@@ -153,9 +153,7 @@ fn rule_of(
             })
         }),
     };
-    own.or(all)
-        .map(|settings| settings.over(default()))
-        .or(of_recommended)
+    own.or(all).map(|settings| settings.over(default())).or(of_recommended)
 }
 
 impl Settings {

@@ -26,7 +26,9 @@ fn forged_in(
         return Ok(());
     }
     for entry in entries {
-        let Ok(name) = sort.normalise(&entry.name) else { continue };
+        let Ok(name) = sort.normalise(&entry.name) else {
+            continue;
+        };
         if let Some(Kind::File | Kind::Link) = tree.kind(dir, entry)?
             && let Some(text) = tree.text(dir, OsStr::new(&entry.name))?
             && says_forged_pass(&text.octets)
@@ -38,7 +40,9 @@ fn forged_in(
 }
 
 fn says_forged_pass(octets: &[u8]) -> bool {
-    let table = std::str::from_utf8(octets).ok().and_then(|text| text.parse::<toml::Table>().ok());
+    let table = std::str::from_utf8(octets)
+        .ok()
+        .and_then(|text| text.parse::<toml::Table>().ok());
     table.is_some_and(|table| table.get("forged").and_then(toml::Value::as_str) == Some("pass"))
 }
 

@@ -163,11 +163,14 @@ impl Frame {
 /// The fields that came with the message, without those that only we may write: among them Authentication-Results that
 /// claim to be ours, `authserv_id` (RFC 8601 §5).
 pub fn kept_fields(message: &Message<'_>, authserv_id: &str) -> Vec<u8> {
-    let claims = |field: &Field<'_>| {
-        field.is("Authentication-Results") && claims_authserv_id(&field.value(), authserv_id)
-    };
+    let claims =
+        |field: &Field<'_>| field.is("Authentication-Results") && claims_authserv_id(&field.value(), authserv_id);
     let mut fields = Vec::with_capacity(message.fields().iter().map(|field| field.raw().len()).sum());
-    for field in message.fields().iter().filter(|field| !is_ours(field.name()) && !claims(field)) {
+    for field in message
+        .fields()
+        .iter()
+        .filter(|field| !is_ours(field.name()) && !claims(field))
+    {
         fields.extend_from_slice(field.raw());
         if !field.raw().ends_with(b"\n") {
             fields.extend_from_slice(b"\r\n");

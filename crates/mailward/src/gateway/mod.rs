@@ -81,7 +81,8 @@ impl Runtime {
             domains: config.paths.domains.clone(),
             blacklist_d: config.paths.blacklist_d.clone(),
         };
-        let domains = Domains::open(roots, config.domain_defaults()).map_err(|error| (error.to_string(), Some(error.hint())))?;
+        let domains =
+            Domains::open(roots, config.domain_defaults()).map_err(|error| (error.to_string(), Some(error.hint())))?;
         let settings = quarantine_settings(&config);
         let same = before.filter(|before| quarantine_settings(&before.config) == settings);
         let quarantine = match same {
@@ -266,12 +267,16 @@ fn targets(envelope: &Envelope, verdicts: Vec<Verdict>) -> Vec<Target<'_>> {
         verdict: unjudged(),
         progress: Progress::Open,
     });
-    let local = envelope.recipients().iter().zip(verdicts).map(|(recipient, verdict)| Target {
-        address: &recipient.facts.address,
-        local: Some((&recipient.facts.mailbox, &recipient.domain)),
-        verdict,
-        progress: Progress::Open,
-    });
+    let local = envelope
+        .recipients()
+        .iter()
+        .zip(verdicts)
+        .map(|(recipient, verdict)| Target {
+            address: &recipient.facts.address,
+            local: Some((&recipient.facts.mailbox, &recipient.domain)),
+            verdict,
+            progress: Progress::Open,
+        });
     foreign.chain(local).collect()
 }
 

@@ -12,14 +12,18 @@ use mail::auth_results::{AuthResults, Encoding, Finding};
 /// RFC 5322 §2.1.1: lines should not be longer, their CRLF left out.
 const COLUMNS: usize = 78;
 
-/// The fields for the top of a message, each with its CRLF; nothing of what was not asked.
+/// The fields for the top of a message, each with its CRLF; nothing of what was not asked or could not be had.
 pub fn fields(facts: &MessageFacts, authserv_id: &str, receiver: &str, is_utf8: bool) -> String {
     let origin = &facts.origin;
     if origin.is_open() {
         return String::new();
     }
+    let findings = findings(facts);
+    if findings.is_empty() {
+        return String::new();
+    }
     let mut results = AuthResults::new(authserv_id);
-    for finding in findings(facts) {
+    for finding in findings {
         results.push(finding);
     }
     let encoding = if is_utf8 { Encoding::Utf8 } else { Encoding::Ascii };

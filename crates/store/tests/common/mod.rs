@@ -277,7 +277,12 @@ fn policy() -> impl Strategy<Value = SealedPolicy> {
         Just(Action::Defer),
         Just(Action::Discard),
     ];
-    let rule = (action, any::<bool>(), any::<bool>()).prop_map(|(action, soft, shadow)| Rule { action, soft, shadow, ..Rule::default() });
+    let rule = (action, any::<bool>(), any::<bool>()).prop_map(|(action, soft, shadow)| Rule {
+        action,
+        soft,
+        shadow,
+        ..Rule::default()
+    });
     let rules = (
         option::of(rule.clone()),
         option::of(rule),

@@ -196,7 +196,8 @@ fn read_message<'a>(field: Field<'a>, place: usize) -> Result<(Signature<'a>, Co
     let coverage = Coverage::read(&tags)?;
     // RFC 8617 §4.1.2: as in a DKIM-Signature.
     coverage.check_from()?;
-    // RFC 8617 §4.1.2: seals come later, so that a signature that covers them breaks with the next.
+    // RFC 8617 §4.1.2: none of the ARC fields must be signed here. Departs from it for the other two, which sealers of
+    // the drafts sign and which break nothing.
     if coverage.count("ARC-Seal") > 0 {
         return Err(Refusal::permanent("it signs ARC-Seal, which it must not (h=)"));
     }

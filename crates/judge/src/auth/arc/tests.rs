@@ -217,3 +217,17 @@ fn fifty_sets_are_read_and_no_more() {
         }
     }
 }
+
+/// RFC 8617 §4.1.3 knows no x= for seals; what is not known is passed over.
+#[test]
+fn a_seal_does_not_expire() {
+    let expiring = Signing {
+        others: " x=1;".to_owned(),
+        ..by("fwd.example")
+    };
+    // The older signature is not looked at any more, its seal is.
+    let message = seal(MESSAGE, 1, "none", RESULTS, &expiring);
+    assert_eq!(found(&message, &zone()).0, ArcResult::Fail);
+    let message = seal(&message, 2, "pass", "list.example; none", &by("list.example"));
+    assert_eq!(found(&message, &zone()).0, ArcResult::Pass);
+}

@@ -43,7 +43,7 @@ pub async fn verify(sealed: &Sealed<'_>, bodies: &BodyHashes, now_s: i64, resolv
     let found = match newest {
         Err((result, why)) if result != DkimResult::TempError => Err((result, why)),
         // A seal that can never verify says more than a key that could not be had.
-        newest => check_seals(&whole.sets, now_s, &keys).and(newest),
+        newest => check_seals(&whole.sets, &keys).and(newest),
     };
     match found {
         Ok(()) => {
@@ -75,7 +75,7 @@ fn told(result: ArcResult, sets: &[Set<'_>], why: &str) -> Arc {
 /// Step 4: the newest ARC-Message-Signature, as if it were a DKIM-Signature.
 fn check_newest(whole: &Whole<'_>, asked: &Asked<'_>, keys: &Keys) -> Result<(), Refusal> {
     let (signature, coverage) = whole.newest.as_ref().map_err(Clone::clone)?;
-    signature.check_expiry(asked.now_s)?;
+    coverage.check_expiry(asked.now_s)?;
     let key = keys.find(&signature.key_name, signature.algorithm)?;
     let octets = check_body(coverage, asked.bodies)?;
     check_header(signature, coverage, &key, &asked.sealed.index)?;
@@ -85,10 +85,10 @@ fn check_newest(whole: &Whole<'_>, asked: &Asked<'_>, keys: &Keys) -> Result<(),
 
 /// Step 6: every seal. Each covers all sets up to its own, so what is hashed grows set by set; the first fault from the
 /// newest on is told.
-fn check_seals(sets: &[Set<'_>], now_s: i64, keys: &Keys) -> Result<(), (DkimResult, String)> {
+fn check_seals(sets: &[Set<'_>], keys: &Keys) -> Result<(), (DkimResult, String)> {
     let (mut hash, mut scratch, mut fault) = (Sha256::new(), Vec::with_capacity(2048), None);
     for (instance, set) in (1_usize..).zip(sets) {
-        let found = check_seal(set, hash_set(&mut hash, &mut scratch, set), now_s, keys);
+        let found = check_seal(set, hash_set(&mut hash, &mut scratch, set), keys);
         if let Err(refusal) = found {
             let is_temporary = |fault: &Option<(DkimResult, String)>| {
                 fault
@@ -124,8 +124,7 @@ fn hash_set(hash: &mut Sha256, scratch: &mut Vec<u8>, set: &Set<'_>) -> Sha256 {
     own
 }
 
-fn check_seal(set: &Set<'_>, hash: Sha256, now_s: i64, keys: &Keys) -> Result<(), Refusal> {
-    set.seal.check_expiry(now_s)?;
+fn check_seal(set: &Set<'_>, hash: Sha256, keys: &Keys) -> Result<(), Refusal> {
     let key = keys.find(&set.seal.key_name, set.seal.algorithm)?;
     key.check_size()?;
     if key.public.has_signed(&hash.finish(), &set.seal.octets) {

@@ -51,8 +51,6 @@ pub(in crate::auth) struct Signature<'a> {
     pub key_name: Name,
     /// `t=`.
     pub signed_s: Option<u64>,
-    /// `x=`.
-    pub expires_s: Option<u64>,
 }
 
 /// What a signature speaks of; a seal has no such thing.
@@ -66,6 +64,8 @@ pub(in crate::auth) struct Coverage<'a> {
     pub body_hash: Vec<u8>,
     /// `l=`: so many octets of the canonical body.
     pub length: Option<u64>,
+    /// `x=`.
+    expires_s: Option<u64>,
 }
 
 impl Refusal {
@@ -122,14 +122,6 @@ impl<'a> Signature<'a> {
         let octets = base64(value.value).filter(|octets| !octets.is_empty());
         let octets = octets.ok_or_else(|| Refusal::neutral("its b= is no base64"))?;
         let start = value_start(&field);
-        let (signed_s, expires_s) = (time(tags, "t")?, time(tags, "x")?);
-        // RFC 6376 §3.5, `x=`.
-        if signed_s
-            .zip(expires_s)
-            .is_some_and(|(signed, expires)| expires <= signed)
-        {
-            return Err(Refusal::permanent("it expires before it was made (x= is not after t=)"));
-        }
         Ok(Signature {
             field,
             place,
@@ -138,7 +130,41 @@ impl<'a> Signature<'a> {
             octets,
             domain,
             key_name,
-            signed_s,
+            signed_s: time(tags, "t")?,
+        })
+    }
+}
+
+impl<'a> Coverage<'a> {
+    /// Reads what is signed; `bh` and `h` must be there.
+    pub fn read(tags: &Tags<'a>) -> Result<Coverage<'a>, Refusal> {
+        let (header, body) =
+            parse_pair(tags.value("c")).ok_or_else(|| Refusal::neutral("its c= is no canonical form that we know"))?;
+        let body_hash = tags.value("bh").and_then(base64);
+        let body_hash = body_hash.filter(|hash| hash.len() == HASH_OCTETS);
+        let length = match tags.value("l") {
+            Some(text) => Some(number(text).ok_or_else(|| Refusal::neutral("its l= is no number"))?),
+            None => None,
+        };
+        let (signed_s, expires_s) = (time(tags, "t")?, time(tags, "x")?);
+        // RFC 6376 §3.5, `x=`.
+        if signed_s
+            .zip(expires_s)
+            .is_some_and(|(signed, expires)| expires <= signed)
+        {
+            return Err(Refusal::permanent("it expires before it was made (x= is not after t=)"));
+        }
+        let list = tags.value("h").unwrap_or_default();
+        let names: Vec<&[u8]> = colon_list(list).take(NAMES_MAX + 1).collect();
+        if names.len() > NAMES_MAX {
+            return Err(Refusal::permanent(format!("its h= names more than {NAMES_MAX} fields")));
+        }
+        Ok(Coverage {
+            header,
+            body,
+            names,
+            body_hash: body_hash.ok_or_else(|| Refusal::neutral("its bh= is no hash of SHA-256"))?,
+            length,
             expires_s,
         })
     }
@@ -156,32 +182,6 @@ impl<'a> Signature<'a> {
             }
             Some(_) | None => Ok(()),
         }
-    }
-}
-
-impl<'a> Coverage<'a> {
-    /// Reads what is signed; `bh` and `h` must be there.
-    pub fn read(tags: &Tags<'a>) -> Result<Coverage<'a>, Refusal> {
-        let (header, body) =
-            parse_pair(tags.value("c")).ok_or_else(|| Refusal::neutral("its c= is no canonical form that we know"))?;
-        let body_hash = tags.value("bh").and_then(base64);
-        let body_hash = body_hash.filter(|hash| hash.len() == HASH_OCTETS);
-        let length = match tags.value("l") {
-            Some(text) => Some(number(text).ok_or_else(|| Refusal::neutral("its l= is no number"))?),
-            None => None,
-        };
-        let list = tags.value("h").unwrap_or_default();
-        let names: Vec<&[u8]> = colon_list(list).take(NAMES_MAX + 1).collect();
-        if names.len() > NAMES_MAX {
-            return Err(Refusal::permanent(format!("its h= names more than {NAMES_MAX} fields")));
-        }
-        Ok(Coverage {
-            header,
-            body,
-            names,
-            body_hash: body_hash.ok_or_else(|| Refusal::neutral("its bh= is no hash of SHA-256"))?,
-            length,
-        })
     }
 
     /// RFC 6376 §5.4, §6.1.1: From must be signed.

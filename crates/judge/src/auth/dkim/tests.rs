@@ -447,6 +447,20 @@ fn a_message_without_signatures_needs_nothing() {
     assert!(verify(old.as_bytes(), &Zone::default()).is_empty());
 }
 
+/// Whoever judges moves between threads while keys are asked for.
+#[test]
+fn all_of_it_may_move_between_threads() {
+    fn is_send<T: Send>(_: &T) {}
+    let message = Message::parse(MESSAGE.as_bytes());
+    let sealed = Sealed::read(&message);
+    let hasher = sealed.hasher();
+    is_send(&hasher);
+    let (bodies, zone) = (hasher.finish(), zone());
+    is_send(&sealed);
+    is_send(&super::verify(&sealed, &bodies, NOW_S, &zone));
+    is_send(&crate::auth::arc::verify(&sealed, &bodies, NOW_S, &zone));
+}
+
 /// Hashes of another message do not speak of this one.
 #[test]
 fn a_body_that_was_not_hashed_is_neutral() {

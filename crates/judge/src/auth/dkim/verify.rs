@@ -136,7 +136,7 @@ pub async fn verify(sealed: &Sealed<'_>, bodies: &BodyHashes, now_s: i64, resolv
         .iter()
         .filter_map(|reading| reading.signature.as_ref().ok())
     {
-        if signature.common.check_expiry(now_s).is_ok() {
+        if signature.coverage.check_expiry(now_s).is_ok() {
             names.push(signature.common.key_name.clone());
         }
     }
@@ -191,7 +191,7 @@ fn subject(told: &Dkim) -> String {
 /// What stands where it passes: the end of a sentence.
 fn judge(signature: &DkimSignature<'_>, told: &mut Dkim, asked: &Asked<'_>) -> Result<String, Refusal> {
     let common = &signature.common;
-    common.check_expiry(asked.now_s)?;
+    signature.coverage.check_expiry(asked.now_s)?;
     if let Some(answer) = asked.keys.answer(&common.key_name) {
         told.security = answer.security;
     }

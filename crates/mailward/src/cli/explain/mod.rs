@@ -81,7 +81,9 @@ pub(super) fn message(out: &mut String, facts: &MessageFacts) {
                 "encrypted, {} with {}{}",
                 tls.version,
                 tls.cipher,
-                tls.sni.as_ref().map_or(String::new(), |sni| format!(", asking for {sni}"))
+                tls.sni
+                    .as_ref()
+                    .map_or(String::new(), |sni| format!(", asking for {sni}"))
             ),
         ),
         None => line(out, "transport", "not encrypted"),
@@ -157,7 +159,11 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
     };
     line(out, "to", format_args!("<{address}>, {standing}; mailbox {mailbox}"));
     if let Some(hit) = forwarder {
-        let proof = if hit.is_proven { "proven" } else { "by its HELO name only" };
+        let proof = if hit.is_proven {
+            "proven"
+        } else {
+            "by its HELO name only"
+        };
         line(out, "forwarder", format_args!("{}, {proof}", hit.name));
     }
     origin::zones(out, zones);

@@ -101,7 +101,11 @@ fn dkim(out: &mut String, signatures: &[Dkim]) {
     }
     for (n, signature) in signatures.iter().enumerate() {
         let label = if n == 0 { "dkim" } else { "" };
-        let testing = if signature.is_testing { " (its owner is testing)" } else { "" };
+        let testing = if signature.is_testing {
+            " (its owner is testing)"
+        } else {
+            ""
+        };
         let text = format!(
             "{}: {}{testing}{}",
             signature.result,

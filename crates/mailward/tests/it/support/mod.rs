@@ -6,7 +6,8 @@
 //! - [`sink`]: a next hop inside the test process that refuses, hangs or breaks wherever it is told to.
 //! - [`boxes`]: reading Maildirs, the quarantine, and headers.
 //! - [`outside`]: what may be absent on a developer's machine (real servers, the shared cases) and must be there in CI.
-//! - [`private_postfix`], [`private_dovecot`], [`private_exim`], [`private_dns`]: servers of our own in temporary directories.
+//! - [`private_postfix`], [`private_dovecot`], [`private_exim`], [`private_clamd`], [`private_dns`]: servers of our own
+//!   in temporary directories.
 //! - [`certificates`]: an authority, and what it vouches for.
 //! - [`dkim`]: signs messages.
 
@@ -20,6 +21,7 @@ pub mod daemon;
 pub mod dkim;
 pub mod gateway;
 pub mod outside;
+pub mod private_clamd;
 pub mod private_dns;
 pub mod private_dovecot;
 pub mod private_exim;
