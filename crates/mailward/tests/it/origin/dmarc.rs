@@ -16,7 +16,10 @@ fn zones() -> Vec<Zone> {
         reverse(),
         only("suspect.example", "v=DMARC1; p=quarantine"),
         only("watch.example", "v=DMARC1; p=none"),
-        only("tree.example", "v=DMARC1; p=none; sp=quarantine; np=reject"),
+        Zone::new(
+            "tree.example",
+            "_dmarc TXT \"v=DMARC1; p=none; sp=quarantine; np=reject\"\nnews A 192.0.2.80\n",
+        ),
         Zone::new("mailer.example", "@ TXT \"v=spf1 ip4:198.51.100.66 -all\"\n"),
     ]
 }
@@ -99,12 +102,8 @@ fn milder_wishes_are_followed_too() {
     assert_eq!(to("ann@suspect.example", "foo@tag.example"), marks("", "YES"));
     assert_eq!(to("ann@suspect.example", "foo@none.example"), marks("", ""));
     assert_eq!(to("ann@watch.example", "foo@example.com"), marks("", ""));
-    // A subdomain that exists, and one that does not. The HELO name of `forged` is of no concern.
-    assert_eq!(
-        to("ann@_dmarc.tree.example", "foo@example.com"),
-        marks("", ""),
-        "no domain at all"
-    );
+    // A subdomain that exists, and one that does not.
+    assert_eq!(to("ann@news.tree.example", "foo@example.com"), marks("Junk", "YES"));
     let said = world.refused(STRANGER, &forged("ann@nosuch.tree.example"));
     assert!(said.starts_with("5.7.26 "), "{said}");
 }

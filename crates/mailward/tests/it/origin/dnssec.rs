@@ -93,7 +93,8 @@ fn what_is_forged_is_neither_believed_nor_refused() {
         "example.com/checks/spf",
         "example.com/checks/dmarc",
         "example.com/checks/dkim_check=soft = false",
-        "example.com/checks/rdns=confirmed = true",
+        "named.example/users/valid/foo",
+        "named.example/checks/rdns=confirmed = true",
         "careful.example/users/valid/foo",
         "careful.example/checks/spf=unavailable = \"defer\"",
     ];
@@ -104,7 +105,9 @@ fn what_is_forged_is_neither_believed_nor_refused() {
         assert_eq!(world.proof(&reply, proof)["result"], "temperror", "{proof}");
     }
     assert_eq!(world.proof(&reply, "dkim")[0]["result"], "temperror");
-    let reply = world.send(BANK, &mail_from("ann@bank.example"));
+    let mut to_named = mail_from("ann@bank.example");
+    to_named.rcpts = vec!["foo@named.example".into()];
+    let reply = world.send(BANK, &to_named);
     assert_eq!(
         (reply.code, world.proof(&reply, "iprev")["result"].as_str()),
         (250, Some("temperror"))

@@ -26,11 +26,15 @@ fn zones() -> Vec<Zone> {
             "refusing.example",
             "66.100.51.198 A 127.255.255.254\n67.100.51.198 A 127.0.0.1\n68.100.51.198 A 192.0.2.1\n",
         ),
-        list("everybody.example", "* A 127.0.0.2\n"),
+        list("ourselves.example", "1.0.0.127 A 127.0.0.2\n66.100.51.198 A 127.0.0.2\n"),
+        Zone::new("everybody.example", "* A 127.0.0.2\n"),
         Zone::new("nobody.example", "66.100.51.198 A 127.0.0.2\n"),
         Zone::new("names.example", "test A 127.0.0.2\nspam.example A 127.0.0.2\n"),
     ]
 }
+
+/// Lists that list everybody, us, nobody, and nothing at all.
+const OFF: [&str; 4] = ["everybody.example", "ourselves.example", "nobody.example", "gone.example"];
 
 /// Sent to the domain's `foo`.
 fn to(domain: &str, mail: Mail) -> Mail {
@@ -133,12 +137,12 @@ fn lists_that_do_not_work_are_switched_off_and_announced() {
     }
     let world = world(&[domain(
         "example.com",
-        "everybody.example\nnobody.example\nrefusing.example\ngone.example\n",
+        "everybody.example\nourselves.example\nnobody.example\nrefusing.example\ngone.example\n",
     )]);
     let reply = world.send(STRANGER, &mail());
     assert_eq!(reply.code, 250, "{}", world.why(&reply));
     let why = world.why(&reply);
-    for list in ["everybody.example", "nobody.example", "gone.example"] {
+    for list in OFF {
         assert!(why.contains(&format!("{list} is switched off: ")), "{why}");
     }
     // Addresses that speak of us, or that a list would not give, are no listings.
@@ -147,7 +151,7 @@ fn lists_that_do_not_work_are_switched_off_and_announced() {
     }
     let log = world.gateway.log();
     let status = daemon::said(&world.gateway, &["status"]);
-    for list in ["everybody.example", "nobody.example", "gone.example"] {
+    for list in OFF {
         let lines = log
             .lines()
             .filter(|line| line.contains("a DNS list does not work: switched off") && line.contains(list));
@@ -157,7 +161,7 @@ fn lists_that_do_not_work_are_switched_off_and_announced() {
     assert!(!status.contains("list off  refusing.example"), "{status}");
     let json: serde_json::Value =
         serde_json::from_str(&daemon::said(&world.gateway, &["status", "--json"])).expect("JSON");
-    assert_eq!(json["lists_off"].as_array().map(Vec::len), Some(3), "{json}");
+    assert_eq!(json["lists_off"].as_array().map(Vec::len), Some(OFF.len()), "{json}");
 }
 
 #[test]

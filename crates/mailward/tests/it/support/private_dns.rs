@@ -334,6 +334,7 @@ fn unbound_conf(dir: &Path, addr: SocketAddr, authority: SocketAddr, names: &[&s
          \x20 insecure-lan-zones: yes\n\
          \x20 local-zone: \"test.\" nodefault\n\
          \x20 local-zone: \"invalid.\" nodefault\n\
+         \x20 local-zone: \"127.in-addr.arpa.\" nodefault\n\
          {anchors}\
          remote-control:\n\
          \x20 control-enable: no\n\
