@@ -43,4 +43,5 @@ mod smuggling;
 mod support;
 mod tidy;
 mod tree;
+mod virus;
 mod why;
