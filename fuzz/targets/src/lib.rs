@@ -22,7 +22,7 @@ mod peers;
 mod replies;
 mod session;
 
-pub use auth::auth_results;
+pub use auth::{auth_results, author, dmarc_record};
 pub use header::header;
 pub use messages::{bdat_decoder, data_decoder, dot_stuffing};
 pub use names::{address, command, domain, line};
@@ -34,7 +34,7 @@ pub use session::smtp_session;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("smtp_session", smtp_session),
     ("data_decoder", data_decoder),
     ("bdat_decoder", bdat_decoder),
@@ -48,6 +48,8 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("domain", domain),
     ("line", line),
     ("auth_results", auth_results),
+    ("author", author),
+    ("dmarc_record", dmarc_record),
 ];
 
 /// Octets from which numbers are taken at the front, so that what is judged stands at the end as it is.

@@ -173,7 +173,7 @@ impl<'a> Reader<'a> {
         match self.rest.first() {
             Some(b'<') => {
                 self.bump();
-                if let Some(address) = self.angle()? {
+                if let Some(address) = self.angle(found)? {
                     found.add(address);
                 }
                 self.behind()
@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
                 }
                 // An address without quotes as the display name of an address: both readings must be of one domain.
                 self.bump();
-                match self.angle()? {
+                match self.angle(found)? {
                     Some(inner) if inner.1 == address.1 => found.add(inner),
                     _ => return Err(Fault::Trailing),
                 }
@@ -225,15 +225,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What stands in angle brackets, and the closing one; nothing for `<>`.
-    fn angle(&mut self) -> Result<Option<(Line, Domain)>, Fault> {
+    /// What stands in angle brackets, and the closing one; nothing for `<>` and for `<MAILER-DAEMON>`.
+    fn angle(&mut self, found: &mut Found) -> Result<Option<(Line, Domain)>, Fault> {
         let before = self.gap()?;
         let (words, gap) = self.words()?;
         if before.comment {
             return Err(Fault::Comment);
         }
         let address = match (self.rest.first(), words.any) {
-            (Some(b'>'), false) => None,
+            (Some(b'>'), has_words) => {
+                found.has_words |= has_words;
+                None
+            }
             (Some(b'@'), false) => return Err(Fault::Route),
             (Some(b'@'), true) => {
                 self.bump();
@@ -554,7 +557,7 @@ mod tests {
         ("<@y.example:a@x.example>", Fault::Route),
         ("<@y.example,@z.example:a@x.example>", Fault::Route),
         ("@x.example", Fault::Local),
-        ("<a>", Fault::Local),
+        ("Mail Delivery Subsystem <MAILER-DAEMON>", Fault::NoAddress),
         ("a..b@x.example", Fault::Local),
         (".a@x.example", Fault::Local),
         ("a.@x.example", Fault::Local),

@@ -4,5 +4,6 @@
 //! Without the archive each test is passed over with a printed line; under `CI=true` it fails.
 
 mod auth_results;
+mod dmarc;
 mod publicsuffix;
 mod support;
