@@ -40,7 +40,7 @@ impl Fixture {
         }
     }
 
-    fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+    fn all<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
         let of_key = self.head.iter().filter(move |(other, _)| other == key);
         of_key.map(|(_, value)| value.as_str())
     }

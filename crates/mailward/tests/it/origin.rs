@@ -32,7 +32,8 @@ const STRANGER: &str = "198.51.100.66";
 struct World {
     gateway: Gateway,
     sink: Sink,
-    dns: PrivateDns,
+    /// Ends with the others.
+    _dns: PrivateDns,
 }
 
 impl World {
@@ -48,7 +49,7 @@ impl World {
         Self {
             gateway: settings(setup).start(),
             sink,
-            dns,
+            _dns: dns,
         }
     }
 
@@ -73,7 +74,12 @@ impl World {
 
     /// What the next hop got last.
     fn last(&self) -> Vec<u8> {
-        self.sink.taken().last().expect("something was delivered").message.clone()
+        self.sink
+            .taken()
+            .last()
+            .expect("something was delivered")
+            .message
+            .clone()
     }
 
     fn why(&self, reply: &Reply) -> String {

@@ -26,7 +26,10 @@ fn proofs_stand_on_top_and_those_that_claim_to_be_ours_are_removed() {
     assert_eq!(&names[..3], ["Authentication-Results", "Received-SPF", "Received"]);
     let results = fields(&message, "Authentication-Results");
     assert_eq!(results.len(), 2, "{results:?}");
-    assert!(results[1].starts_with("mx.bank.example; auth=pass"), "a stranger's is kept: {results:?}");
+    assert!(
+        results[1].starts_with("mx.bank.example; auth=pass"),
+        "a stranger's is kept: {results:?}"
+    );
     let ours = &results[0];
     assert!(ours.starts_with("mx.example.com;"), "{ours}");
     for said in [
@@ -46,7 +49,10 @@ fn proofs_stand_on_top_and_those_that_claim_to_be_ours_are_removed() {
     assert!(!ours.contains("forged.example"));
     assert_eq!(field(&message, "X-DKIM-RESULT"), "pass");
     let spf = fields(&message, "Received-SPF").remove(0);
-    assert!(spf.starts_with("pass ") && spf.contains("client-ip=192.0.2.25"), "{spf}");
+    assert!(
+        spf.starts_with("pass ") && spf.contains("client-ip=192.0.2.25"),
+        "{spf}"
+    );
 }
 
 #[test]
@@ -61,7 +67,10 @@ fn our_name_is_the_one_that_the_configuration_gives() {
     let claimed = "Authentication-Results: ours.example; spf=pass\r\nAuthentication-Results: mx.example.com; none\r\n";
     mail.message = [claimed.as_bytes(), &mail.message].concat();
     let results = fields(&world.deliver(BANK, &mail), "Authentication-Results");
-    assert!(results.len() == 2 && results[0].starts_with("ours.example;"), "{results:?}");
+    assert!(
+        results.len() == 2 && results[0].starts_with("ours.example;"),
+        "{results:?}"
+    );
     assert_eq!(results[1], "mx.example.com; none");
 }
 
@@ -131,14 +140,19 @@ fn is_intact(message: &[u8]) {
         assert!(line.len() <= 998, "{} octets", line.len());
     }
     assert!(boxes::header(message, "X-Evil").is_none(), "{header}");
-    assert!(text.contains("\r\n\r\nThe minutes are ready."), "the body begins where it began");
+    assert!(
+        text.contains("\r\n\r\nThe minutes are ready."),
+        "the body begins where it began"
+    );
     let results = fields(message, "Authentication-Results");
     assert_eq!(results.len(), 1, "{results:?}");
     let outside = without_comments_and_quotes(&results[0]);
     let words: Vec<&str> = outside.split(';').map(str::trim).collect();
     let said = |method: &str| words.iter().filter(|word| word.starts_with(method)).count();
     assert!(
-        !words.iter().any(|word| word.starts_with("dmarc=pass") || word.starts_with("spf=pass")),
+        !words
+            .iter()
+            .any(|word| word.starts_with("dmarc=pass") || word.starts_with("spf=pass")),
         "{results:?}"
     );
     assert!(said("dmarc=") == 1 && said("spf=") <= 2, "{results:?}");
@@ -174,15 +188,18 @@ fn a_signature_is_verified_over_what_came_and_not_over_what_we_wrote() {
     let world = World::start(&[bank("v=DMARC1; p=reject"), reverse()], &[]);
     let mail = signed_mail_from("ann@bank.example");
     let once = world.deliver(BANK, &mail);
-    let again = Mail {
-        message: once,
-        ..mail
-    };
+    let again = Mail { message: once, ..mail };
     let twice = world.deliver(STRANGER, &again);
     let results = fields(&twice, "Authentication-Results");
     assert!(results.len() == 1 && results[0].contains("dkim=pass"), "{results:?}");
     // Whatever else the signer covered is his.
     let oversigned = dkim::signed(&again.message, "bank.example", "s1");
-    let message = world.deliver(STRANGER, &Mail { message: oversigned, ..again });
+    let message = world.deliver(
+        STRANGER,
+        &Mail {
+            message: oversigned,
+            ..again
+        },
+    );
     assert_eq!(field(&message, "X-DKIM-RESULT"), "pass");
 }

@@ -98,9 +98,15 @@ fn an_ipv6_client_has_a_name_too() {
     if !is_there("an_ipv6_client_has_a_name_too") {
         return;
     }
-    let bank = Zone::new("bank.example", "six AAAA 2001:db8::25\n@ TXT \"v=spf1 a:six.bank.example -all\"\n");
+    let bank = Zone::new(
+        "bank.example",
+        "six AAAA 2001:db8::25\n@ TXT \"v=spf1 a:six.bank.example -all\"\n",
+    );
     let [_, reverse, _, v6] = zones();
-    let world = World::start(&[bank, reverse, v6], &["example.com/checks/rdns6=confirmed = true", "example.com/checks/spf"]);
+    let world = World::start(
+        &[bank, reverse, v6],
+        &["example.com/checks/rdns6=confirmed = true", "example.com/checks/spf"],
+    );
     let message = world.deliver("2001:db8::25", &mail_from("ann@bank.example"));
     assert_eq!(field(&message, "X-REMOTE-HOST"), "six.bank.example");
     assert!(field(&message, "Received-SPF").starts_with("pass "));

@@ -26,7 +26,10 @@ fn a_signature_passes_and_a_broken_one_is_refused_where_the_operator_says_so() {
     let message = world.deliver(STRANGER, &mail);
     assert_eq!(field(&message, "X-DKIM-RESULT"), "pass");
     let results = field(&message, "Authentication-Results");
-    assert!(results.contains("dkim=pass") && results.contains("header.d=bank.example"), "{results}");
+    assert!(
+        results.contains("dkim=pass") && results.contains("header.d=bank.example"),
+        "{results}"
+    );
 
     let said = world.refused(STRANGER, &changed(&mail));
     assert!(said.contains("No DKIM signature verifies"), "{said}");
@@ -47,7 +50,10 @@ fn a_signature_passes_and_a_broken_one_is_refused_where_the_operator_says_so() {
         ..unsigned
     };
     let reply = world.send(STRANGER, &no_key);
-    assert_eq!((reply.code, world.proof(&reply, "dkim")[0]["result"].as_str()), (550, Some("permerror")));
+    assert_eq!(
+        (reply.code, world.proof(&reply, "dkim")[0]["result"].as_str()),
+        (550, Some("permerror"))
+    );
 }
 
 #[test]
@@ -69,7 +75,9 @@ fn a_message_that_lies_in_a_file_is_verified_to_its_last_octet() {
     // The same in pieces that end anywhere.
     let mut client = Client::greeted(world.gateway.addr());
     client.begin(&mail);
-    let reply = client.bdat(&mail.message, &[1000, 255 << 10, 300_001]).expect("a reply");
+    let reply = client
+        .bdat(&mail.message, &[1000, 255 << 10, 300_001])
+        .expect("a reply");
     assert_eq!(reply.code, 250, "{reply:?}");
     assert_eq!(field(&world.last(), "X-DKIM-RESULT"), "pass");
 }
@@ -85,7 +93,9 @@ fn fifty_signatures_take_no_longer_than_they_may() {
     let signature = &whole[..whole.len() - mail.message.len()];
     let other = String::from_utf8_lossy(signature).replace("s=s1", "s=nobody");
     // Each other signature asks for a key of its own.
-    let many: String = (0..50).map(|n| other.replace("nobody", &format!("nobody{n}"))).collect();
+    let many: String = (0..50)
+        .map(|n| other.replace("nobody", &format!("nobody{n}")))
+        .collect();
     let mail = Mail {
         message: [many.as_bytes(), &whole].concat(),
         ..mail

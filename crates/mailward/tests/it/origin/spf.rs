@@ -13,7 +13,10 @@ fn zones() -> Vec<Zone> {
         Zone::new("mute.example", "@ TXT \"v=spf1 ?all\"\n"),
         Zone::new("broken.example", "@ TXT \"v=spf1 ip4:192.0.2.999 -all\"\n"),
         Zone::new("eleven.example", &format!("@ TXT \"v=spf1{eleven} +all\"\n")),
-        Zone::new("told.example", "@ TXT \"v=spf1 exp=why.told.example -all\"\nwhy TXT \"%{i} is none of ours\"\n"),
+        Zone::new(
+            "told.example",
+            "@ TXT \"v=spf1 exp=why.told.example -all\"\nwhy TXT \"%{i} is none of ours\"\n",
+        ),
         Zone::new("iki.fi", "mx A 198.51.100.77\n"),
         Zone::new("forward.example", "mx A 198.51.100.78\nmx TXT \"v=spf1 a -all\"\n"),
         Zone::new(
@@ -56,7 +59,12 @@ fn helo_and_reverse_path_are_kept_apart() {
     let world = World::start(&zones(), &["example.com/checks/spf"]);
     let proofs = |mail: &Mail, addr: &str| {
         let reply = world.send(addr, mail);
-        let of = |name: &str| world.proof(&reply, name)["result"].as_str().unwrap_or_default().to_owned();
+        let of = |name: &str| {
+            world.proof(&reply, name)["result"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
         (reply.code, of("spf_helo"), of("spf_mail_from"))
     };
     let is = |code: u16, helo: &str, from: &str| (code, helo.to_owned(), from.to_owned());
@@ -74,7 +82,7 @@ fn helo_and_reverse_path_are_kept_apart() {
     assert_eq!(proofs(&mail, STRANGER), is(250, "fail", "fail"));
     let received = field(&world.last(), "Received-SPF");
     assert!(
-        received.starts_with("fail ") && received.contains("postmaster@mx.bank.example"),
+        received.starts_with("fail ") && received.contains("domain of mx.bank.example"),
         "{received}"
     );
 }
@@ -109,7 +117,11 @@ fn those_who_forward_mail_are_excused() {
     assert_eq!(send("198.51.100.78", "mx.forward.example", "foo@example.com").code, 550);
     // A list of one's own replaces it.
     assert_eq!(send("198.51.100.78", "mx.forward.example", "foo@own.example").code, 250);
-    assert_eq!(send("198.51.100.90", "x.example", "foo@own.example").code, 250, "by its address");
+    assert_eq!(
+        send("198.51.100.90", "x.example", "foo@own.example").code,
+        250,
+        "by its address"
+    );
     assert_eq!(send("198.51.100.77", "mx.iki.fi", "foo@own.example").code, 550);
     // By the HELO name too, unless its owner says that it is not the client's.
     assert_eq!(send(STRANGER, "b.forward.example", "foo@own.example").code, 250);

@@ -240,7 +240,11 @@ fn write_zone(dir: &Path, zone: &Zone) -> String {
     let plain = dir.join("unsigned");
     fs::rename(&served, &plain).expect("our own directory");
     let files = [&served, &plain].map(|path| path.to_str().expect("a plain path").to_owned());
-    run(dir, "ldns-signzone", &["-o", &zone.name, "-f", &files[0], &files[1], &key]);
+    run(
+        dir,
+        "ldns-signzone",
+        &["-o", &zone.name, "-f", &files[0], &files[1], &key],
+    );
     if zone.seal == Seal::Broken {
         let text = fs::read_to_string(&served).expect("our own file");
         fs::write(&served, spoiled(&text)).expect("our own file");
@@ -330,6 +334,7 @@ fn unbound_conf(dir: &Path, addr: SocketAddr, authority: SocketAddr, names: &[&s
          \x20 insecure-lan-zones: yes\n\
          \x20 local-zone: \"test.\" nodefault\n\
          \x20 local-zone: \"invalid.\" nodefault\n\
+         \x20 local-zone: \"127.in-addr.arpa.\" nodefault\n\
          {anchors}\
          remote-control:\n\
          \x20 control-enable: no\n\
