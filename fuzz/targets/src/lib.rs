@@ -11,11 +11,10 @@
 //! - `peers`: what trusted peers say of a client. `header`: fields and facts. `names`: addresses, domains, lines.
 //! - `auth`: what proves who sent a message.
 //! - `spf`: what any zone makes of an SPF check.
-
-mod auth;
 //! - `dkim`: signatures and seals.
 //! - `model`: the plain models. `observer`: a reader of the wire, who finds the messages on it.
 
+mod auth;
 mod dkim;
 mod header;
 mod messages;
@@ -27,7 +26,7 @@ mod replies;
 mod session;
 mod spf;
 
-pub use auth::auth_results;
+pub use auth::{auth_results, author, dmarc_record};
 pub use dkim::dkim_message;
 pub use header::header;
 pub use messages::{bdat_decoder, data_decoder, dot_stuffing};
@@ -41,7 +40,7 @@ pub use spf::spf_record;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("smtp_session", smtp_session),
     ("data_decoder", data_decoder),
     ("bdat_decoder", bdat_decoder),
@@ -57,6 +56,8 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("auth_results", auth_results),
     ("spf_record", spf_record),
     ("dkim_message", dkim_message),
+    ("author", author),
+    ("dmarc_record", dmarc_record),
 ];
 
 /// Octets from which numbers are taken at the front, so that what is judged stands at the end as it is.

@@ -4,7 +4,7 @@
 //! programs read the same author: obsolete white space and comments, empty list elements, groups (RFC 6854), display
 //! names with commas, dots or colons without quotes. Where they differ it does not guess, the author is
 //! [`Author::Unreadable`]: a source route (RFC 5322 §4.4), an encoded word or a quoted `@` in a local part, comments
-//! within an address or with an address in them, white space within a domain, control characters, a second address
+//! within an address or with another address in them, white space within a domain, control characters, a second address
 //! without a comma between.
 //!
 //! It takes one pass, whatever the sender nests or repeats.
@@ -121,10 +121,41 @@ struct Words {
 
 /// What stands between words.
 #[derive(Default, Clone, Copy)]
-struct Gap {
+struct Gap<'a> {
     comment: bool,
-    /// A comment has an `@` in it.
-    at: bool,
+    named: Named<'a>,
+}
+
+/// The domains of addresses within comments, which a program may show as the author.
+#[derive(Default, Clone, Copy)]
+enum Named<'a> {
+    #[default]
+    None,
+    One(&'a [u8]),
+    Several,
+}
+
+impl<'a> Named<'a> {
+    fn and(self, other: Named<'a>) -> Named<'a> {
+        match (self, other) {
+            (Named::None, named) | (named, Named::None) => named,
+            (Named::One(a), Named::One(b)) if a.eq_ignore_ascii_case(b) => self,
+            _ => Named::Several,
+        }
+    }
+
+    /// Whether no other domain is named. `a@x.example (a@x.example)` is an old form that names the author twice.
+    fn is_none_but(self, domain: &Domain) -> bool {
+        match self {
+            Named::None => true,
+            Named::One(name) => std::str::from_utf8(name).is_ok_and(|name| Domain::parse(name).as_ref() == Ok(domain)),
+            Named::Several => false,
+        }
+    }
+
+    fn is_none(self) -> bool {
+        matches!(self, Named::None)
+    }
 }
 
 struct Reader<'a> {
@@ -149,14 +180,14 @@ impl<'a> Reader<'a> {
         loop {
             let gap = self.gap()?;
             match self.rest.first() {
-                None | Some(b',') if gap.at => return Err(Fault::Comment),
+                None | Some(b',') if !gap.named.is_none() => return Err(Fault::Comment),
                 None => return Ok(()),
                 Some(b',') => self.bump(),
                 Some(b';') => {
                     self.bump();
                     let after = self.gap()?;
                     let ends = matches!(self.rest.first(), None | Some(b','));
-                    if !ends || after.at || !in_group && !self.rest.is_empty() {
+                    if !ends || !after.named.is_none() || !in_group && !self.rest.is_empty() {
                         return Err(Fault::Trailing);
                     }
                     in_group = false;
@@ -167,13 +198,13 @@ impl<'a> Reader<'a> {
     }
 
     /// `mailbox`, or what begins a group.
-    fn element(&mut self, before: Gap, in_group: &mut bool, found: &mut Found) -> Result<(), Fault> {
+    fn element(&mut self, before: Gap<'a>, in_group: &mut bool, found: &mut Found) -> Result<(), Fault> {
         let (words, mut gap) = self.words()?;
-        gap.at |= before.at;
+        gap.named = gap.named.and(before.named);
         match self.rest.first() {
             Some(b'<') => {
                 self.bump();
-                if let Some(address) = self.angle()? {
+                if let Some(address) = self.angle(found)? {
                     found.add(address);
                 }
                 self.behind()
@@ -183,7 +214,7 @@ impl<'a> Reader<'a> {
                 let address = self.address(words, gap)?;
                 let after = self.gap()?;
                 if self.rest.first() != Some(&b'<') {
-                    if gap.at || after.at {
+                    if !gap.named.and(after.named).is_none_but(&address.1) {
                         return Err(Fault::Comment);
                     }
                     found.add(address);
@@ -191,7 +222,7 @@ impl<'a> Reader<'a> {
                 }
                 // An address without quotes as the display name of an address: both readings must be of one domain.
                 self.bump();
-                match self.angle()? {
+                match self.angle(found)? {
                     Some(inner) if inner.1 == address.1 => found.add(inner),
                     _ => return Err(Fault::Trailing),
                 }
@@ -207,9 +238,9 @@ impl<'a> Reader<'a> {
             }
             None | Some(b',' | b';') if words.any => {
                 found.has_words = true;
-                match gap.at {
-                    true => Err(Fault::Comment),
-                    false => Ok(()),
+                match gap.named.is_none() {
+                    true => Ok(()),
+                    false => Err(Fault::Comment),
                 }
             }
             _ => Err(Fault::Trailing),
@@ -225,15 +256,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What stands in angle brackets, and the closing one; nothing for `<>`.
-    fn angle(&mut self) -> Result<Option<(Line, Domain)>, Fault> {
+    /// What stands in angle brackets, and the closing one; nothing for `<>` and for `<MAILER-DAEMON>`.
+    fn angle(&mut self, found: &mut Found) -> Result<Option<(Line, Domain)>, Fault> {
         let before = self.gap()?;
         let (words, gap) = self.words()?;
         if before.comment {
             return Err(Fault::Comment);
         }
         let address = match (self.rest.first(), words.any) {
-            (Some(b'>'), false) => None,
+            (Some(b'>'), has_words) => {
+                found.has_words |= has_words;
+                None
+            }
             (Some(b'@'), false) => return Err(Fault::Route),
             (Some(b'@'), true) => {
                 self.bump();
@@ -253,7 +287,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The rest of an address behind its `@`.
-    fn address(&mut self, words: Words, before: Gap) -> Result<(Line, Domain), Fault> {
+    fn address(&mut self, words: Words, before: Gap<'_>) -> Result<(Line, Domain), Fault> {
         if !words.any || !words.is_local || words.ends_in_dot || words.text.len() > LOCAL_PART_OCTETS_MAX {
             return Err(Fault::Local);
         }
@@ -277,7 +311,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Words with dots and what stands between them, up to something else; and what stands behind the last.
-    fn words(&mut self) -> Result<(Words, Gap), Fault> {
+    fn words(&mut self) -> Result<(Words, Gap<'a>), Fault> {
         let mut words = Words {
             is_local: true,
             ..Words::default()
@@ -306,7 +340,7 @@ impl<'a> Reader<'a> {
             let next = self.gap()?;
             // What stood between words of a display name does not matter for what follows, unless it names an address.
             gap = Gap {
-                at: gap.at || next.at,
+                named: gap.named.and(next.named),
                 ..next
             };
         }
@@ -334,7 +368,7 @@ impl<'a> Reader<'a> {
     }
 
     /// White space, line ends and comments. Nesting is counted, not followed.
-    fn gap(&mut self) -> Result<Gap, Fault> {
+    fn gap(&mut self) -> Result<Gap<'a>, Fault> {
         let mut gap = Gap::default();
         let mut depth = 0_usize;
         loop {
@@ -355,10 +389,13 @@ impl<'a> Reader<'a> {
                     self.bump();
                     self.bump();
                 }
-                Some(&octet) if depth > 0 => {
-                    gap.at |= octet == b'@';
+                Some(b'@') if depth > 0 => {
                     self.bump();
+                    let name = self.take_while(|b| is_word(b) || b == b'.');
+                    let name = name.strip_suffix(b".").unwrap_or(name);
+                    gap.named = gap.named.and(Named::One(name));
                 }
+                Some(_) if depth > 0 => self.bump(),
                 Some(b' ' | b'\t' | b'\r' | b'\n') => self.bump(),
                 _ => return Ok(gap),
             }
@@ -408,20 +445,20 @@ fn is_word(octet: u8) -> bool {
 }
 
 impl Words {
-    fn word(&mut self, word: &[u8], gap: Gap) {
+    fn word(&mut self, word: &[u8], gap: Gap<'_>) {
         // Two words without a dot between are a display name.
         self.is_local &= !self.any || self.ends_in_dot;
         self.push(word, gap);
         self.ends_in_dot = false;
     }
 
-    fn dot(&mut self, gap: Gap) {
+    fn dot(&mut self, gap: Gap<'_>) {
         self.is_local &= self.any && !self.ends_in_dot;
         self.push(b".", gap);
         self.ends_in_dot = true;
     }
 
-    fn push(&mut self, octets: &[u8], gap: Gap) {
+    fn push(&mut self, octets: &[u8], gap: Gap<'_>) {
         // A program that drops comments only would read another local part than one that stops at them.
         self.is_local &= !gap.comment;
         self.any = true;
@@ -461,8 +498,9 @@ mod tests {
     }
 
     /// Value, first address.
-    const ONE: [(&str, &str); 38] = [
+    const ONE: [(&str, &str); 39] = [
         ("a@x.example", "a@x.example"),
+        ("a@x.example (a@X.example, or (b@x.example.))", "a@x.example"),
         ("<a@x.example>", "a@x.example"),
         ("Ann <A.b+c@X.Example.>", "A.b+c@x.example"),
         ("\"Ann, B.\" <a@x.example>", "a@x.example"),
@@ -554,7 +592,7 @@ mod tests {
         ("<@y.example:a@x.example>", Fault::Route),
         ("<@y.example,@z.example:a@x.example>", Fault::Route),
         ("@x.example", Fault::Local),
-        ("<a>", Fault::Local),
+        ("Mail Delivery Subsystem <MAILER-DAEMON>", Fault::NoAddress),
         ("a..b@x.example", Fault::Local),
         (".a@x.example", Fault::Local),
         ("a.@x.example", Fault::Local),

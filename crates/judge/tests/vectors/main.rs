@@ -3,10 +3,11 @@
 //!
 //! Without the archive each test is passed over with a printed line; under `CI=true` it fails.
 
+mod arc;
 mod auth_results;
+mod dkim;
+mod dmarc;
+mod mailbox;
 mod publicsuffix;
 mod spf;
-mod arc;
-mod dkim;
-mod mailbox;
 mod support;

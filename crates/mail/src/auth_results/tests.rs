@@ -1,3 +1,5 @@
+//! Fields of RFC 8601 and of the wild, read and written.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -120,7 +120,7 @@ pub async fn evaluate(evidence: &Evidence<'_>, suffixes: &PublicSuffixes, resolv
 ///
 /// The chain must be whole, and from the newest set down to that one every sealer must be trusted (be one of `trusted` or
 /// stand below one). An untrusted newer sealer could have put a chain of trusted ones on another text: each seal covers
-/// the older sets, but only the newest signature covers the text (RFC 8617 §5.1.2, §9.2).
+/// the older sets, but only the newest signature covers the text (RFC 8617 §5.2, §9.4).
 ///
 /// A set says so by `dmarc=pass` for the author domain, or by `dkim=pass` or `spf=pass` for a domain within its
 /// organization.

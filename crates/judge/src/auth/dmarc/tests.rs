@@ -1,3 +1,5 @@
+//! Whole evaluations under small zones.
+
 use super::*;
 use crate::auth::arc::ArcSet;
 use crate::resolver::{Answer, BoxFuture, Kind, Outcome, Question, Record as DnsRecord, Trouble};
@@ -287,6 +289,12 @@ fn public_suffixes_speak_for_others_only_if_they_say_so() {
                 ("_dmarc.a.co.example", Wish::None, Wish::None),
             )
         },
+    ]);
+}
+
+#[test]
+fn psd_n_marks_an_organization() {
+    run(&[
         // `psd=n` at what the list calls a public suffix: the owner knows better.
         Case {
             organization: Some("pub.example"),
@@ -498,14 +506,16 @@ fn rfc9989_appendix_b_4() {
     }
 }
 
+const OWN: &[(&str, &str)] = &[("_dmarc.x.example", "v=DMARC1; p=reject")];
+
+const OPEN_ABOVE: &[(&str, &str)] = &[
+    ("_dmarc.a.x.example", "v=DMARC1; p=reject"),
+    ("_dmarc.x.example", "!timeout"),
+];
+
 #[test]
 fn trouble_is_no_failure() {
     use DkimResult::{Pass as Good, TempError as Open};
-    const OWN: &[(&str, &str)] = &[("_dmarc.x.example", "v=DMARC1; p=reject")];
-    const OPEN_ABOVE: &[(&str, &str)] = &[
-        ("_dmarc.a.x.example", "v=DMARC1; p=reject"),
-        ("_dmarc.x.example", "!timeout"),
-    ];
     const OPEN_BESIDE: &[(&str, &str)] = &[
         ("_dmarc.x.example", "v=DMARC1; p=reject"),
         ("_dmarc.b.x.example", "!timeout"),
@@ -542,7 +552,14 @@ fn trouble_is_no_failure() {
         of(OWN, "x.example", &[], ("b.x.example", open), at, x),
         of(OPEN_BESIDE, "x.example", &[("b.x.example", Good)], NO_PATH, at, x),
         of(OPEN_ABOVE, "a.x.example", &[("x.example", Good)], NO_PATH, above, None),
-        // Trouble that cannot matter does not.
+    ]);
+}
+
+#[test]
+fn trouble_that_cannot_matter_does_not() {
+    use DkimResult::{Pass as Good, TempError as Open};
+    let open = SpfResult::TempError;
+    run(&[
         Case {
             signatures: &[("y.example", Open)],
             path: ("y.example", open),
