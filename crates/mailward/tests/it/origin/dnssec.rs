@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{BANK, STRANGER, World, bank, field, mail_from, reverse, session, signed_mail_from};
+use super::{BANK, STRANGER, World, bank, field, mail_from, reverse, signed_mail_from};
 use crate::support::daemon;
 use crate::support::outside::{find_program, need};
 use crate::support::private_dns::{PrivateDns, Zone, is_there};
@@ -184,7 +184,6 @@ fn the_check_tls_wants_listed_domains_encrypted() {
     assert!(why.contains("asking for mx.example.com"), "{why}");
     let plain = world.send(BANK, &mail_from("ann@elsewhere.example"));
     assert!(world.why(&plain).contains("not encrypted"));
-    drop(session(&world.gateway, BANK, "x.example"));
 }
 
 #[test]

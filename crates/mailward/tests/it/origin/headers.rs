@@ -103,6 +103,7 @@ fn hostile_words_stay_within_their_field() {
         field_of("v=1; a=x;\r\n\ty=\u{202e}\u{7}; d=\"evil.example\"; i=\")@evil.example"),
         field_of("=;;=;v=2;\r\n d=;s=;b=;bh=;h=:::"),
     ];
+    let mut delivered = 0;
     for (from, helo) in senders {
         for signature in &signatures {
             let mail = Mail {
@@ -112,7 +113,7 @@ fn hostile_words_stay_within_their_field() {
                 ..plain.clone()
             };
             // A HELO name that the door itself refuses is not of interest here.
-            let mut client = session(&world.gateway, STRANGER, "mx.evil.example");
+            let mut client = session(world.gateway.addr(), STRANGER, "mx.evil.example");
             if client.command(&format!("EHLO {helo}")).expect("a reply").code != 250 {
                 continue;
             }
@@ -122,11 +123,13 @@ fn hostile_words_stay_within_their_field() {
                 continue;
             }
             assert_eq!(reply.code, 250, "{from} {helo}: {reply:?}");
+            delivered += 1;
             is_intact(&world.last());
             let why = world.why(reply);
             assert!(!why.contains(['\u{7}', '\u{202e}', '\r']), "{why:?}");
         }
     }
+    assert!(delivered >= 3 * signatures.len(), "only {delivered} came that far");
 }
 
 /// Every line of the header is short enough, is a field or goes on with one, and none is a stranger's invention.
