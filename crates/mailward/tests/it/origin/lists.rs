@@ -26,7 +26,10 @@ fn zones() -> Vec<Zone> {
             "refusing.example",
             "66.100.51.198 A 127.255.255.254\n67.100.51.198 A 127.0.0.1\n68.100.51.198 A 192.0.2.1\n",
         ),
-        list("ourselves.example", "1.0.0.127 A 127.0.0.2\n66.100.51.198 A 127.0.0.2\n"),
+        list(
+            "ourselves.example",
+            "1.0.0.127 A 127.0.0.2\n66.100.51.198 A 127.0.0.2\n",
+        ),
         Zone::new("everybody.example", "* A 127.0.0.2\n"),
         Zone::new("nobody.example", "66.100.51.198 A 127.0.0.2\n"),
         Zone::new("names.example", "test A 127.0.0.2\nspam.example A 127.0.0.2\n"),
@@ -34,7 +37,12 @@ fn zones() -> Vec<Zone> {
 }
 
 /// Lists that list everybody, us, nobody, and nothing at all.
-const OFF: [&str; 4] = ["everybody.example", "ourselves.example", "nobody.example", "gone.example"];
+const OFF: [&str; 4] = [
+    "everybody.example",
+    "ourselves.example",
+    "nobody.example",
+    "gone.example",
+];
 
 /// Sent to the domain's `foo`.
 fn to(domain: &str, mail: Mail) -> Mail {
