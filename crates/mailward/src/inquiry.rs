@@ -16,6 +16,7 @@ use judge::auth::author;
 use judge::auth::dkim::BodyHashes;
 use judge::auth::iprev;
 use judge::auth::org::PublicSuffixes;
+use judge::dnsbl::{Target, Zone};
 use judge::evidence::{Fact, ForwarderHit, MessageFacts, Origin, RecipientFacts};
 use judge::gather::{self, Claims};
 use judge::lists::Probe;
@@ -24,6 +25,7 @@ use judge::resolver::Resolver;
 use judge::verdict::{Needs, Step, Verdict, conclude, decide};
 use judge::virus::VirusScan;
 use mail::{Domain, Line, Message};
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -192,9 +194,10 @@ impl Inquiry {
             match (needs.zones, names) {
                 (false, _) => None,
                 (true, Some(names)) => {
-                    let (zones, domains) = (&seat.policy.zones, domains_of(known));
+                    let zones = askable(&seat.policy.zones, subject.is_client_unknown);
+                    let domains = domains_of(known);
                     let Names { resolver, tester } = names;
-                    let facts = self.zones.look_up_all(zones, known.client, &domains, resolver, tester);
+                    let facts = self.zones.look_up_all(&zones, known.client, &domains, resolver, tester);
                     Some(Fact::Found(facts.await))
                 }
                 (true, None) => Some(Fact::Unavailable(no_dns())),
@@ -282,6 +285,16 @@ pub fn listed_ip(client: IpAddr, is_unknown: bool) -> IpAddr {
     } else {
         client
     }
+}
+
+/// The lists that can be asked: none of addresses where a proxy could not say who the client is, for the proxy's own
+/// address may stand in some.
+fn askable(zones: &[Zone], is_client_unknown: bool) -> Cow<'_, [Zone]> {
+    if !is_client_unknown {
+        return Cow::Borrowed(zones);
+    }
+    let of_domains = zones.iter().filter(|zone| zone.target == Target::Domain);
+    Cow::Owned(of_domains.cloned().collect())
 }
 
 fn forwarder(view: &DomainView, client: IpAddr, facts: &MessageFacts) -> Option<ForwarderHit> {
