@@ -7,6 +7,7 @@ mod claims;
 mod dmarc;
 mod dnssec;
 mod headers;
+mod hostile_zones;
 mod lists;
 mod names;
 mod scans;
@@ -141,9 +142,11 @@ fn send_to(gateway: SocketAddr, addr: &str, mail: &Mail) -> Reply {
     answers.expect("a transaction").decisive().clone()
 }
 
-/// `mailward why`, for people.
+/// `mailward why`, for people. Whatever was decided, stored facts lead to the same again.
 fn why(gateway: &Gateway, reply: &Reply) -> String {
-    daemon::said(gateway, &["why", &reply.id().expect("the reply names the message")])
+    let said = daemon::said(gateway, &["why", &reply.id().expect("the reply names the message")]);
+    assert!(said.contains("judged again by this version: the same"), "{said}");
+    said
 }
 
 fn facts(gateway: &Gateway, reply: &Reply) -> Value {
