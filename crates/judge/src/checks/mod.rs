@@ -203,6 +203,7 @@ pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         clamav: ask(checks.clamav.as_ref(), || origin::virus(virus)),
         dmarc: match &checks.dmarc {
             Some(_) => origin::dmarc_failure(
+                reverse_path,
                 origin,
                 forwarder,
                 policy.trusted_sealers.iter().chain(&checks.dmarc_sealers).cloned(),

@@ -162,6 +162,7 @@ impl DmarcOpinion {
 /// `checks/dmarc`: the author domain's owner vouches for the message, or does not mind. `trusted` are the sealers whose
 /// ARC results may mend a failure.
 pub fn dmarc_failure(
+    path: &ReversePath,
     origin: &Origin,
     forwarder: Option<&ForwarderHit>,
     trusted: impl Iterator<Item = Domain>,
@@ -171,6 +172,10 @@ pub fn dmarc_failure(
         Err(opinion) => return DmarcOpinion::of(opinion),
     };
     if let Some(fault) = origin.author.found().and_then(author_fault) {
+        // Servers of old write `From: <MAILER-DAEMON>`, and what they say of our own mail is worth having.
+        if path.is_null() && !matches!(origin.author.found(), Some(Author::Several(_))) {
+            return DmarcOpinion::of(Opinion::Excused(fault));
+        }
         return DmarcOpinion {
             opinion: Opinion::Fails(fault),
             wish: Wish::Reject,
