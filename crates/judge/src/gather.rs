@@ -60,35 +60,15 @@ pub async fn origin(
         questions_max,
     } = asked;
     let budget = || Budgeted::new(proofs, questions_max);
-    let (of_helo, of_path, of_dkim, of_arc) = (budget(), budget(), budget(), budget());
+    let (of_dkim, of_arc) = (budget(), budget());
     let Claims {
-        client,
         reverse_path,
         author,
         now_s,
         lot,
         ..
     } = claims;
-    let spf = async {
-        match client {
-            Some(client) => {
-                let ask = |identity| Ask {
-                    client,
-                    helo: claims.helo,
-                    identity,
-                    receiver: claims.receiver,
-                    now_s,
-                };
-                let (helo, mail_from) = (ask(Identity::Helo), ask(Identity::MailFrom(reverse_path)));
-                let (helo, mail_from) = join(spf::check(&helo, &of_helo), spf::check(&mail_from, &of_path)).await;
-                (Fact::Found(helo), Fact::Found(mail_from))
-            }
-            None => {
-                let why = Line::literal("the client's address is not known");
-                (Fact::Skipped(why.clone()), Fact::Skipped(why))
-            }
-        }
-    };
+    let spf = both_spf(claims, [budget(), budget()]);
     let seals = join(
         dkim::verify(sealed, bodies, now_s, &of_dkim),
         arc::verify(sealed, bodies, now_s, &of_arc),
@@ -118,6 +98,24 @@ pub async fn origin(
         dmarc: Fact::Found(dmarc),
         mx,
     }
+}
+
+/// SPF of the HELO name and of the reverse-path, each with its own budget.
+async fn both_spf(claims: Claims<'_>, [of_helo, of_path]: [Budgeted<'_>; 2]) -> (Fact<Spf>, Fact<Spf>) {
+    let Some(client) = claims.client else {
+        let why = Line::literal("the client's address is not known");
+        return (Fact::Skipped(why.clone()), Fact::Skipped(why));
+    };
+    let ask = |identity| Ask {
+        client,
+        helo: claims.helo,
+        identity,
+        receiver: claims.receiver,
+        now_s: claims.now_s,
+    };
+    let (helo, path) = (ask(Identity::Helo), ask(Identity::MailFrom(claims.reverse_path)));
+    let (helo, path) = join(spf::check(&helo, &of_helo), spf::check(&path, &of_path)).await;
+    (Fact::Found(helo), Fact::Found(path))
 }
 
 fn no_spf() -> Spf {
