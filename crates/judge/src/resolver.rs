@@ -368,6 +368,12 @@ impl fmt::Display for Kind {
     }
 }
 
+impl<R: Resolver + ?Sized> Resolver for &R {
+    fn ask(&self, question: Question) -> BoxFuture<'_, Answer> {
+        R::ask(self, question)
+    }
+}
+
 /// A resolver that answers no more than so many questions; the rest are [`Trouble::Budget`].
 pub struct Budgeted<'a> {
     inner: &'a dyn Resolver,

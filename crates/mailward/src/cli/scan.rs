@@ -21,7 +21,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 mod sources;
 
@@ -29,8 +29,6 @@ use sources::{Found as FoundMessage, Sources};
 
 /// How many messages pass between two lines of progress.
 const PROGRESS_EVERY: u64 = 500;
-/// A zone file answers at once; only the virus scanner needs time, and has its own.
-const ZONE_FILE_TIME: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -243,14 +241,8 @@ impl Bench {
         let judged = self.runtime.block_on(async {
             match &self.dns {
                 Dns::File(zone) => {
-                    let deadline = tokio::time::Instant::now() + ZONE_FILE_TIME;
-                    let names = Names {
-                        resolver: zone,
-                        tester: zone,
-                    };
-                    self.inquiry
-                        .judge_with(subject, facts, &mut seats, Some(names), deadline)
-                        .await
+                    let names = Some(Names::File(zone));
+                    self.inquiry.judge_with(subject, facts, &mut seats, names).await
                 }
                 Dns::Online | Dns::Nobody => self.inquiry.judge(subject, facts, &mut seats).await,
             }
