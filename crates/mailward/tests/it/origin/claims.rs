@@ -77,6 +77,47 @@ fn no_way_of_writing_from_is_a_way_around_its_owners_policy() {
 }
 
 #[test]
+fn names_in_any_script_are_those_that_the_dns_knows() {
+    if !is_there("names_in_any_script_are_those_that_the_dns_knows") {
+        return;
+    }
+    let books = Zone::new(
+        "xn--bcher-kva.example",
+        &format!("@ TXT \"v=spf1 ip4:{BANK} -all\"\n_dmarc TXT \"v=DMARC1; p=reject\"\n"),
+    );
+    let world = World::start(&[books], &[CHECK, "example.com/checks/spf"]);
+    let rest = "To: foo@example.com\r\nDate: Mon, 02 Nov 2026 10:00:00 +0000\r\nSubject: x\r\n\r\nx\r\n";
+    for (sender, smtputf8) in [
+        ("jürgen@bücher.example", " SMTPUTF8"),
+        ("juergen@xn--bcher-kva.example", " SMTPUTF8"),
+        ("juergen@XN--BCHER-KVA.example", ""),
+    ] {
+        for author in ["jürgen@bücher.example", "juergen@xn--bcher-kva.example"] {
+            let mut client = super::session(world.gateway.addr(), BANK, "mx.example");
+            let from = client
+                .command(&format!("MAIL FROM:<{sender}>{smtputf8}"))
+                .expect("a reply");
+            assert_eq!(from.code, 250, "{from:?}");
+            assert_eq!(client.command("RCPT TO:<foo@example.com>").expect("a reply").code, 250);
+            assert_eq!(client.command("DATA").expect("a reply").code, 354);
+            let reply = client
+                .data(format!("From: <{author}>\r\n{rest}").as_bytes())
+                .expect("a reply");
+            assert_eq!(reply.code, 250, "{sender} {author}: {reply:?}\n{}", world.why(&reply));
+            let results = field(&world.last(), "Authentication-Results");
+            assert!(
+                results.contains("spf=pass")
+                    && results.contains("dmarc=pass")
+                    && results.contains("header.from=xn--bcher-kva.example"),
+                "{results}"
+            );
+            // Only where the client said so may a header hold more than ASCII (RFC 6532).
+            assert!(!smtputf8.is_empty() || results.is_ascii(), "{results}");
+        }
+    }
+}
+
+#[test]
 fn nothing_is_proven_by_the_address_of_a_proxy() {
     if !is_there("nothing_is_proven_by_the_address_of_a_proxy") {
         return;
