@@ -340,7 +340,7 @@ impl Trouble {
             Trouble::ServerFailure => "the name server could not answer",
             Trouble::Malformed => "the name server's answer made no sense",
             Trouble::Budget => "the message needed too many or too slow DNS lookups",
-            Trouble::NoServer => "there is no name server to ask",
+            Trouble::NoServer => "no name server can be reached",
         }
     }
 
