@@ -27,6 +27,7 @@ pub mod gather;
 pub mod lists;
 pub mod policy;
 pub mod reason;
+pub mod reputation;
 pub mod resolver;
 pub mod verdict;
 pub mod virus;
