@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 /// By what somebody who wrote is known. Values are compared as they stand here: domains as A-labels, local parts
 /// lower-cased, addresses masked.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Identity {
     /// The author's address, and whether it was proven (`validated`).
@@ -72,7 +72,7 @@ pub struct HistoryRow {
 }
 
 /// Whom the owner of a mailbox wrote to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Correspondent {
     /// This address.
