@@ -299,6 +299,7 @@ fn policy() -> impl Strategy<Value = SealedPolicy> {
             shadow,
             whitelist_unknown_users,
             checks,
+            ..Policy::default()
         })
         .unwrap()
     })
