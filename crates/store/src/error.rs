@@ -2,6 +2,7 @@
 //! "try again later".
 
 use crate::id::MailwardId;
+use mail::{Line, MailboxId};
 use std::fmt;
 use std::io;
 
@@ -57,6 +58,22 @@ pub enum StoreError {
     },
     /// The record cannot be put into words; a fault of ours.
     Unwritable(String),
+    /// Nothing is known of such a delivery: never recorded, forgotten by age, or another mailbox's.
+    UnknownDelivery {
+        /// Which message.
+        id: MailwardId,
+        /// Whose.
+        mailbox: MailboxId,
+    },
+    /// A label is there, but not in a form that this version reads.
+    UnreadableLabel {
+        /// Of which message.
+        id: MailwardId,
+        /// In whose mailbox.
+        mailbox: Line,
+        /// Where reading broke.
+        why: String,
+    },
 }
 
 impl OpenError {
@@ -119,6 +136,15 @@ impl fmt::Display for StoreError {
                 )
             }
             StoreError::Unwritable(why) => write!(f, "the record cannot be written: {why}"),
+            StoreError::UnknownDelivery { id, mailbox } => {
+                write!(f, "no delivery of {id} to {mailbox} is recorded")
+            }
+            StoreError::UnreadableLabel { id, mailbox, why } => {
+                write!(
+                    f,
+                    "the label of {id} in {mailbox} is in a form that this version cannot read: {why}"
+                )
+            }
         }
     }
 }

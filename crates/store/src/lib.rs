@@ -4,10 +4,15 @@
 //! entry, so that a distributed back-end can keep the same promises. What must outlive a crash is on stable storage
 //! before the intent returns; the rest is written soon after. The store knows no thresholds and reads no clock.
 //!
-//! - [`Store`], [`Reader`]: the intents; today's only back-end is an SQLite database.
+//! - [`Store`], [`Reader`]: the intents. The back-end is an SQLite database; tests have one in memory
+//!   ([`MemoryDisk`]), which passes the same suite.
 //! - [`Record`]: one message with what was known and decided; [`Ending`]: what became of it.
 //! - [`SealedPolicy`]: a policy, stored once however many verdicts it gave.
 //! - [`MailwardId`]: the name of a message in replies, logs and headers.
+//! - [`Label`], [`Said`], [`LabelRequest`]: what a person says of a delivery. [`Sent`]: whom he wrote to. Both are the
+//!   truth, from which the history that reputation asks for is derived; [`Remembered`] is either, as exported.
+//! - [`GreylistKey`], [`Greylisted`]: who tried when.
+//! - [`Stats`], [`Verified`], [`ExportPage`]: the store as a whole.
 //! - [`LedgerKey`]: which message of which sender a partial delivery belongs to.
 //! - [`OpenError`], [`StoreError`]: what can be wrong.
 
@@ -16,18 +21,32 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod audit;
+mod back_end;
 mod error;
+mod greylist;
+mod history;
 mod id;
+mod intents;
+mod label;
 mod ledger;
+mod memory;
 mod policy;
+mod reader;
 mod record;
 mod rows;
 mod sqlite;
 mod store;
+mod writer;
 
+pub use audit::{ExportMark, ExportPage, FAULTS_MAX, Stats, Verified};
 pub use error::{OpenError, StoreError};
+pub use greylist::{GreylistKey, Greylisted};
+pub use history::{Remembered, Sent};
 pub use id::{IdError, MailwardId};
+pub use label::{Label, LabelRequest, Labelled, Said};
 pub use ledger::{LEDGER_LIFE_S, LEDGER_RECIPIENTS_MAX, LedgerKey};
+pub use memory::MemoryDisk;
 pub use policy::{PolicyDigest, SealedPolicy};
 pub use record::{Ending, Judged, Outcome, Page, RecipientRecord, Record, Since, Stored, Summary, Which};
 pub use store::{Reader, Store};

@@ -8,11 +8,11 @@ use crate::policy::{PolicyDigest, SealedPolicy};
 use crate::record::{Ending, Judged, RecipientRecord, Record, Stored};
 use judge::reason::Reason;
 use judge::verdict::{Disposition, Verdict};
-use mail::{Address, ReversePath};
+use mail::{Address, MailboxId, ReversePath};
 use serde::{Deserialize, Serialize};
 
 /// The rows of a record that is to be written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RecordRows {
     pub(crate) id: MailwardId,
     pub(crate) received_s: i64,
@@ -22,7 +22,7 @@ pub(crate) struct RecordRows {
 }
 
 /// The row of one recipient that is to be written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RecipientRow {
     pub(crate) facts: String,
     pub(crate) verdict: String,
@@ -30,7 +30,7 @@ pub(crate) struct RecipientRow {
 }
 
 /// The row of an ending.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct EndingRow {
     pub(crate) took_ms: u32,
     pub(crate) reply: String,
@@ -176,6 +176,15 @@ pub(crate) fn judged(message_facts: &str, recipient_facts: &str, verdict: &str) 
         disposition: verdict.disposition,
         reason,
     })
+}
+
+/// Reads of a recipient's facts only whose mailbox it is.
+pub(crate) fn mailbox(recipient_facts: &str) -> Option<MailboxId> {
+    #[derive(Deserialize)]
+    struct Recipient {
+        mailbox: MailboxId,
+    }
+    Some(serde_json::from_str::<Recipient>(recipient_facts).ok()?.mailbox)
 }
 
 fn write<T: Serialize>(value: &T) -> Result<String, StoreError> {

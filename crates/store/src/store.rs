@@ -1,11 +1,15 @@
 //! The intents, and which of them are synced.
 
+use crate::back_end::Location;
 use crate::error::{OpenError, StoreError};
 use crate::id::MailwardId;
 use crate::ledger::{Ledger, LedgerKey};
+use crate::memory::MemoryDisk;
+use crate::reader::Asker;
 use crate::record::{Ending, Page, Record, Since, Stored, Summary};
 use crate::rows::{EndingRow, RecordRows};
 use crate::sqlite;
+use crate::writer::{Expire, Writer};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,8 +23,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Store {
     // Dropped before the writer, which closes the database last and so leaves no log behind.
-    reader: Reader,
-    writer: sqlite::Writer,
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
     ledger: Arc<Ledger>,
 }
 
@@ -28,25 +32,46 @@ pub struct Store {
 /// answer; what is written lazily may be up to 100 ms late.
 #[derive(Debug)]
 pub struct Reader {
-    back_end: sqlite::Reader,
+    pub(crate) asker: Asker,
+    pub(crate) location: Location,
 }
 
 impl Store {
     /// Opens the store at `path`, creates it (for the owner only) if there is none, and brings an older layout up to
     /// date. Blocks; takes milliseconds, also after a crash.
     pub fn open(path: &Path) -> Result<Store, OpenError> {
+        Store::at(Location::Sqlite(path.to_owned()))
+    }
+
+    /// Opens a store that lives in memory, for tests: see [`MemoryDisk`].
+    pub fn open_in_memory(disk: &MemoryDisk) -> Result<Store, OpenError> {
+        Store::at(Location::Memory(disk.clone()))
+    }
+
+    fn at(location: Location) -> Result<Store, OpenError> {
         let ledger = Arc::new(Ledger::default());
-        let writer = sqlite::Writer::open(path, Arc::clone(&ledger))?;
+        let writer = Writer::over(location.open(Arc::clone(&ledger))?)?;
         Ok(Store {
             writer,
-            reader: Store::open_read_only(path)?,
+            reader: Reader::at(location)?,
             ledger,
         })
     }
 
     /// Opens the store at `path` for reading, as commands do beside a running gateway. Never creates or changes it.
     pub fn open_read_only(path: &Path) -> Result<Reader, OpenError> {
-        sqlite::Reader::open(path).map(|back_end| Reader { back_end })
+        Reader::at(Location::Sqlite(path.to_owned()))
+    }
+
+    /// As [`Store::open_read_only`], of a store that lives in memory.
+    pub fn open_in_memory_read_only(disk: &MemoryDisk) -> Result<Reader, OpenError> {
+        Reader::at(Location::Memory(disk.clone()))
+    }
+
+    /// Writes the store at `path` anew without the space that is free, while nobody has it open for writing. Gives
+    /// the octets of the file before and after. For a while it needs as much free space as the store has. Blocks.
+    pub fn compact(path: &Path) -> Result<(u64, u64), OpenError> {
+        sqlite::compact(path)
     }
 
     /// Records the intent for a message. **Synced**: once this answers `Ok`, the record outlives a crash.
@@ -104,7 +129,9 @@ impl Store {
     /// the policies that no message needs any more. Works in small steps, between which others write. Gives the
     /// number of messages. Space is used again, but the file does not shrink.
     pub async fn expire(&self, before_s: i64) -> Result<u64, StoreError> {
-        self.writer.expire(MailwardId::first_of(before_s)).await
+        self.writer
+            .expire(Expire::Records(MailwardId::first_of(before_s)))
+            .await
     }
 
     /// How many synced and how many lazy writes wait at this moment.
@@ -112,11 +139,12 @@ impl Store {
         self.writer.queued()
     }
 
-    /// Forgets the oldest messages, and the policies that no message needs any more, until no more than `octets_max`
-    /// octets are used ([`Store::used_octets`]) or no message is left. Works in small steps, between which others
-    /// write. Gives the number of messages.
+    /// Forgets the oldest messages, the policies that no message needs any more, and the greylist entries that end
+    /// first, until no more than `octets_max` octets are used ([`Store::used_octets`]); and when none of these is
+    /// left, the labels of the oldest messages and the oldest mail that was sent. Works in small steps, between which
+    /// others write. Gives the number of things that are gone.
     pub async fn expire_to_size(&self, octets_max: u64) -> Result<u64, StoreError> {
-        self.writer.expire_to_size(octets_max).await
+        self.writer.expire(Expire::ToSize(octets_max)).await
     }
 
     /// Octets that are used. What was forgotten is not: its space is used again, though the file does not shrink.
@@ -133,25 +161,34 @@ impl Store {
 }
 
 impl Reader {
+    fn at(location: Location) -> Result<Reader, OpenError> {
+        let asker = Asker::over(location.view()?)?;
+        Ok(Reader { asker, location })
+    }
+
     /// As [`Store::find`].
     pub async fn find(&self, id: MailwardId) -> Result<Option<Stored>, StoreError> {
-        self.back_end.find(id).await?.map(|rows| rows.read()).transpose()
+        self.asker
+            .ask(move |view| view.find(id))
+            .await?
+            .map(|rows| rows.read())
+            .transpose()
     }
 
     /// As [`Store::used_octets`].
     pub async fn used_octets(&self) -> Result<u64, StoreError> {
-        self.back_end.used_octets().await
+        self.asker.ask(|view| view.used_octets()).await
     }
 
     /// As [`Store::recent`].
     pub async fn recent(&self, limit: usize) -> Result<Vec<Summary>, StoreError> {
-        self.back_end.recent(limit).await
+        self.asker.ask(move |view| view.recent(limit)).await
     }
 
     /// A page of the messages since a time, from the highest ids down. Each page is as of one moment; a message that
     /// comes between two questions for pages is in neither, and none is in both.
     pub async fn since(&self, since: Since) -> Result<Page, StoreError> {
-        let rows = self.back_end.since(since).await?;
+        let rows = self.asker.ask(move |view| view.since(since)).await?;
         let mut page = Page {
             messages: rows.messages,
             deliveries: rows.deliveries,

@@ -11,7 +11,7 @@ use std::time::Duration;
 const APPLICATION_ID: i32 = 0x4d57_7264;
 /// Layout n is what the first n steps make; `user_version` tells how many were taken. A step that was ever released
 /// is never changed: a new one is added.
-const STEPS: &[&str] = &[LAYOUT_1];
+const STEPS: &[&str] = &[LAYOUT_1, LAYOUT_2];
 /// The layout that this version reads and writes.
 const LAYOUT: u32 = STEPS.len() as u32;
 /// How long a statement waits for a lock that another process holds: a reader that recovers the log after a crash.
@@ -24,7 +24,7 @@ const LOG_OCTETS_KEPT: u32 = 16 << 20;
 /// The smallest page of a database, in octets.
 const DATABASE_OCTETS_MIN: u64 = 512;
 /// Distinct statements of one connection; more than there are.
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 64;
 
 /// `messages` are never changed after they were written; their ids are clustered by time. `policies.used_day` is
 /// the day (since 2026) of the youngest id that needs the policy, so that nobody has to look for references.
@@ -60,6 +60,69 @@ const LAYOUT_1: &str = "
         key BLOB PRIMARY KEY,
         expires_s INTEGER NOT NULL,
         recipients TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// What a mailbox's owner said, and whom he wrote to; and, derived from it, `history` and `correspondents`.
+///
+/// Both of these are clustered by their question: the newest rows of an identity are one short range, the last time
+/// that somebody was written to is one row. `labels` has one register for each delivery, with `label` null when it was
+/// forgotten. Mailboxes are numbered, because rows are many and names are long.
+const LAYOUT_2: &str = "
+    CREATE TABLE mailboxes (
+        n INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE
+    ) STRICT;
+    CREATE TABLE labels (
+        mailbox INTEGER NOT NULL,
+        id INTEGER NOT NULL,
+        said_s INTEGER NOT NULL,
+        source TEXT NOT NULL,
+        said_by TEXT NOT NULL,
+        label INTEGER,
+        received_s INTEGER NOT NULL,
+        author_local TEXT NOT NULL,
+        identities TEXT NOT NULL,
+        PRIMARY KEY (mailbox, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX labels_by_age ON labels (received_s);
+    CREATE TABLE history (
+        mailbox INTEGER NOT NULL,
+        identity BLOB NOT NULL,
+        received_s INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        is_junk INTEGER NOT NULL,
+        author_local TEXT NOT NULL,
+        PRIMARY KEY (mailbox, identity, received_s DESC, number DESC)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE sent (
+        mailbox INTEGER NOT NULL,
+        domain TEXT NOT NULL,
+        local TEXT NOT NULL,
+        organization TEXT NOT NULL,
+        at_s INTEGER NOT NULL,
+        PRIMARY KEY (mailbox, domain, local, organization)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sent_by_age ON sent (at_s);
+    CREATE TABLE correspondents (
+        mailbox INTEGER NOT NULL,
+        who BLOB NOT NULL,
+        at_s INTEGER NOT NULL,
+        PRIMARY KEY (mailbox, who)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX correspondents_by_age ON correspondents (at_s);
+    CREATE TABLE greylist (
+        key BLOB PRIMARY KEY,
+        first_s INTEGER NOT NULL,
+        last_s INTEGER NOT NULL,
+        tries INTEGER NOT NULL,
+        passed_s INTEGER,
+        expires_s INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX greylist_by_end ON greylist (expires_s);
+    CREATE TABLE cursors (
+        name TEXT PRIMARY KEY,
+        value BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
 ";
 
@@ -100,6 +163,19 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
         LAYOUT => Ok(db),
         found => Err(OpenError::OlderLayout { found, known: LAYOUT }),
     }
+}
+
+/// Writes a store anew without the space that is free, and syncs it. Octets of the file before and after. Needs as
+/// much free space as the store has, for a while.
+pub(crate) fn compact(path: &Path) -> Result<(u64, u64), OpenError> {
+    if !path.try_exists()? {
+        return Err(OpenError::Missing);
+    }
+    let _lock = lock(path)?;
+    let db = open(path)?;
+    let before = path.metadata()?.len();
+    db.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")?;
+    Ok((before, path.metadata()?.len()))
 }
 
 /// Locks a store for the one process that writes. The lock ends with the file that is given, also on a crash.

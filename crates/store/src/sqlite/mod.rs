@@ -1,24 +1,30 @@
 //! The embedded back-end: one SQLite database.
 //!
 //! - `layout`: tables, versions, and how a file is opened and brought up to date.
-//! - `writer`: the one thread that writes, and the queue before it.
-//! - `group`: many writes in one transaction.
-//! - `reader`: the thread that reads.
+//! - `write`: many writes in one transaction.
+//! - `history`: labels, sent mail, and the rows that are derived from them.
+//! - `small`: greylist and cursors.
+//! - `read`: the questions.
+//! - `audit`: counts, export and verification.
 //!
 //! The write-ahead log is synced by each commit (`synchronous = FULL`), so what was acknowledged outlives a crash of
 //! the process and of the machine. Not for network file systems, whose locks SQLite cannot trust.
 
-mod group;
+mod audit;
+mod history;
 mod layout;
-mod reader;
-mod writer;
+mod read;
+mod small;
+mod write;
 
-pub(crate) use reader::Reader;
-pub(crate) use writer::Writer;
+pub(crate) use layout::compact;
+pub(crate) use read::View;
+pub(crate) use write::Database;
 
 use crate::error::StoreError;
 
-/// What callers hear when a thread of the store is gone.
-fn closed() -> StoreError {
-    StoreError::Unavailable("the store is closed".to_owned())
+impl From<rusqlite::Error> for StoreError {
+    fn from(why: rusqlite::Error) -> StoreError {
+        StoreError::Unavailable(why.to_string())
+    }
 }

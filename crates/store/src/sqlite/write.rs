@@ -1,14 +1,15 @@
 //! Many writes in one transaction.
 
-use super::layout;
-use super::writer::{Answer, Job, Trouble, Work};
+use super::{history, layout, small};
 use crate::error::{OpenError, StoreError};
 use crate::id::MailwardId;
 use crate::ledger::{Entry, Ledger, LedgerKey};
 use crate::policy::{PolicyDigest, SealedPolicy};
 use crate::rows::{EndingRow, RecordRows};
+use crate::writer::{Done, Expire, Job, Trouble, Work};
 use rusqlite::{Connection, ErrorCode, ffi, params};
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,25 +19,22 @@ const EXPIRE_STEP: u32 = 200;
 const SIZE_STEP: u32 = 16;
 
 /// The database, as the thread that writes has it.
-pub(super) struct Database {
+#[derive(Debug)]
+pub(crate) struct Database {
     path: PathBuf,
     /// `None` after trouble that a new connection may mend.
     db: Option<Connection>,
     /// Which policies are stored, and the day that is written with each; `None` when it has to be read anew.
     policies: Option<HashMap<PolicyDigest, i64>>,
     ledger: Arc<Ledger>,
-}
-
-/// What came of one job of a group, to be told once the group is synced.
-enum Done {
-    Written,
-    IdTaken,
-    Expired(u64),
+    /// Held as long as the database is open.
+    _lock: File,
 }
 
 impl Database {
-    /// Opens the database and loads the ledger.
-    pub(super) fn open(path: &Path, ledger: Arc<Ledger>) -> Result<Database, OpenError> {
+    /// Locks and opens the database, and loads the ledger.
+    pub(crate) fn open(path: &Path, ledger: Arc<Ledger>) -> Result<Database, OpenError> {
+        let lock = layout::lock(path)?;
         let db = layout::open(path)?;
         load_ledger(&db, &ledger)?;
         Ok(Database {
@@ -44,12 +42,13 @@ impl Database {
             db: Some(db),
             policies: None,
             ledger,
+            _lock: lock,
         })
     }
 
     /// Writes a group in one transaction and answers all who wait; or, where that is impossible, answers so, leaves
     /// the lazy jobs, and says why.
-    pub(super) fn write(&mut self, group: &mut Vec<Job>) -> Trouble {
+    pub(crate) fn write(&mut self, group: &mut Vec<Job>) -> Trouble {
         match self.transact(group) {
             Ok(done) => {
                 for (job, done) in group.drain(..).zip(done) {
@@ -71,7 +70,7 @@ impl Database {
     }
 
     /// Moves the log into the database and syncs it.
-    pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
+    pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
         let Some(db) = &self.db else {
             return Ok(());
         };
@@ -115,42 +114,29 @@ impl Database {
                     ledger_sync(db, *key, self.ledger.entry(*key))?;
                     Done::Written
                 }
-                Work::Expire(below, _) => expire(db, *below, &mut policies)?,
-                Work::ExpireToSize(octets_max, _) => expire_to_size(db, *octets_max, &mut policies)?,
-                Work::Close(_) => Done::Written,
+                Work::Remember(memories, _) => {
+                    let told: Result<_, _> = memories.iter().map(|memory| history::remember(db, memory)).collect();
+                    Done::Told(told?)
+                }
+                // Folds run with what they fold.
+                Work::Settle(_) | Work::Close(_) => Done::Written,
+                Work::Rebuild(_) => history::rebuild(db).map(|()| Done::Written)?,
+                Work::GreylistSeen(key, times, _) => small::greylist_seen(db, *key, *times)?,
+                Work::GreylistPass(key, times, _) => small::greylist_pass(db, *key, *times)?,
+                Work::Cursor(name, value, _) => small::cursor(db, name, value.as_deref())?,
+                Work::Expire(Expire::Records(below), _) => expire(db, *below, &mut policies)?,
+                Work::Expire(Expire::ToSize(octets_max), _) => expire_to_size(db, *octets_max, &mut policies)?,
+                Work::Expire(Expire::History(before_s), _) => {
+                    Done::Expired(history::expire(db, *before_s, EXPIRE_STEP)?)
+                }
+                Work::Expire(Expire::Greylist(now_s), _) => {
+                    Done::Expired(small::greylist_expire(db, *now_s, EXPIRE_STEP)?)
+                }
             });
         }
         db.prepare_cached("COMMIT")?.execute([])?;
         self.policies = Some(policies);
         Ok(done)
-    }
-}
-
-impl Work {
-    /// Tells the one who waits, if somebody does.
-    fn answer(self, done: Result<Done, StoreError>) {
-        fn tell<T>(answer: Answer<T>, result: Result<T, StoreError>) {
-            // Nobody waits any more: not an error.
-            let _ = answer.send(result);
-        }
-        match self {
-            Work::Begin(_, answer) => tell(
-                answer,
-                done.and_then(|done| match done {
-                    Done::IdTaken => Err(StoreError::IdTaken),
-                    _ => Ok(()),
-                }),
-            ),
-            Work::LedgerSync(_, answer) => tell(answer, done.map(|_| ())),
-            Work::Expire(_, answer) | Work::ExpireToSize(_, answer) => tell(
-                answer,
-                done.map(|done| match done {
-                    Done::Expired(count) => count,
-                    _ => 0,
-                }),
-            ),
-            Work::Finish(..) | Work::LedgerDrop(_) | Work::Close(_) => {}
-        }
     }
 }
 
@@ -253,7 +239,8 @@ fn expire(
     Ok(Done::Expired(count))
 }
 
-/// As [`expire`], but the size tells when it is enough. Policies go as soon as no message needs them, because they
+/// As [`expire`], but the size tells when it is enough. History goes when there is nothing else left: it is small for
+/// what it knows. Policies go as soon as no message needs them, because they
 /// count too.
 fn expire_to_size(
     db: &Connection,
@@ -263,7 +250,12 @@ fn expire_to_size(
     if layout::used_octets(db)? <= octets_max {
         return Ok(Done::Expired(0));
     }
-    let count = remove_oldest(db, i64::MAX, SIZE_STEP)?;
+    let mut count = remove_oldest(db, i64::MAX, SIZE_STEP)?;
+    // Strangers make these; a flood of them shall not cost records only.
+    count += small::greylist_expire(db, i64::MAX, SIZE_STEP)?;
+    if count == 0 {
+        count = history::expire(db, i64::MAX, SIZE_STEP)?;
+    }
     let oldest: Option<i64> = db
         .prepare_cached("SELECT min(id) FROM messages")?
         .query_row([], |row| row.get(0))?;

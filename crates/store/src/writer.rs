@@ -1,17 +1,18 @@
-//! Writing: one thread owns the only connection that writes, and a queue stands before it.
+//! Writing: one thread owns the only handle of the back-end that writes, and a queue stands before it.
 //!
 //! While one group is synced the next one gathers, so a busy store syncs once for many writes and an idle one at
 //! once. Each job holds a place in its queue until it is done; so the queues are bounded, and lazy work that piles
 //! up behind a full disk takes no place from synced work.
 
-use super::group::Database;
-use super::{closed, layout};
+use crate::back_end::BackEnd;
 use crate::error::{OpenError, StoreError};
+use crate::greylist::{GreylistKey, Greylisted};
+use crate::history::SentRow;
 use crate::id::MailwardId;
-use crate::ledger::{Ledger, LedgerKey};
+use crate::label::{LabelRow, Labelled};
+use crate::ledger::LedgerKey;
 use crate::rows::{EndingRow, RecordRows};
-use std::fs::File;
-use std::path::Path;
+use mail::MailboxId;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -40,20 +41,20 @@ pub(crate) struct Writer {
 }
 
 /// Why the last group could not be written, if it could not.
-pub(super) type Trouble = Option<String>;
+pub(crate) type Trouble = Option<String>;
 
 /// Where the result of a synced job goes.
-pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// One thing to write.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) work: Work,
+pub(crate) struct Job {
+    pub(crate) work: Work,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
-pub(super) enum Work {
+pub(crate) enum Work {
     Begin(RecordRows, Answer<()>),
     /// Lazy.
     Finish(MailwardId, EndingRow),
@@ -61,31 +62,136 @@ pub(super) enum Work {
     LedgerSync(Vec<LedgerKey>, Answer<()>),
     /// The same, lazy.
     LedgerDrop(LedgerKey),
-    /// One step: some messages below the id. Gives their number.
-    Expire(MailwardId, Answer<u64>),
-    /// One step: some of the oldest messages, if the database uses more than so many octets. Gives their number.
-    ExpireToSize(u64, Answer<u64>),
+    /// Each is told apart what came of it.
+    Remember(Vec<Memory>, Answer<Vec<Told>>),
+    /// Folds what is still to be folded.
+    Settle(Answer<()>),
+    /// Makes what is derived anew.
+    Rebuild(Answer<()>),
+    GreylistSeen(GreylistKey, GreylistTimes, Answer<Greylisted>),
+    GreylistPass(GreylistKey, GreylistTimes, Answer<Option<Greylisted>>),
+    /// `None` removes it.
+    Cursor(String, Option<Vec<u8>>, Answer<()>),
+    /// One step of forgetting. Gives the number of things that went.
+    Expire(Expire, Answer<u64>),
     Close(Option<Answer<()>>),
 }
 
+/// What is forgotten in steps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Expire {
+    /// Messages below the id.
+    Records(MailwardId),
+    /// The oldest things, if more than so many octets are used.
+    ToSize(u64),
+    /// Labels of messages that came before this time, and mail that was sent before it.
+    History(i64),
+    /// Greylist entries that end at this time or before.
+    Greylist(i64),
+}
+
+/// One thing that makes history.
+#[derive(Debug)]
+pub(crate) enum Memory {
+    /// Of a delivery that was recorded here, or is labelled already.
+    Label(LabelRow, MailboxId),
+    /// Of whatever delivery.
+    Learnt(LabelRow),
+    Sent(SentRow),
+}
+
+/// What came of a [`Memory`].
+#[derive(Debug)]
+pub(crate) enum Told {
+    Labelled(Labelled),
+    Failed(StoreError),
+    Kept,
+}
+
+/// When a greylist entry was touched, and how long it lives then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GreylistTimes {
+    pub(crate) now_s: i64,
+    pub(crate) expires_s: i64,
+}
+
+/// What came of one job of a group, to be told once the group is synced.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Written,
+    IdTaken,
+    Expired(u64),
+    Told(Vec<Told>),
+    Greylisted(Option<Greylisted>),
+}
+
 impl Work {
-    pub(super) fn is_lazy(&self) -> bool {
+    pub(crate) fn is_lazy(&self) -> bool {
         matches!(self, Work::Finish(..) | Work::LedgerDrop(_))
+    }
+
+    /// Tells the one who waits, if somebody does.
+    pub(crate) fn answer(self, done: Result<Done, StoreError>) {
+        fn tell<T>(answer: Answer<T>, result: Result<T, StoreError>) {
+            // Nobody waits any more: not an error.
+            let _ = answer.send(result);
+        }
+        match self {
+            Work::Begin(_, answer) => tell(
+                answer,
+                done.and_then(|done| match done {
+                    Done::IdTaken => Err(StoreError::IdTaken),
+                    _ => Ok(()),
+                }),
+            ),
+            Work::LedgerSync(_, answer) | Work::Settle(answer) | Work::Rebuild(answer) | Work::Cursor(_, _, answer) => {
+                tell(answer, done.map(|_| ()))
+            }
+            Work::Remember(_, answer) => tell(
+                answer,
+                done.map(|done| match done {
+                    Done::Told(told) => told,
+                    _ => Vec::new(),
+                }),
+            ),
+            Work::GreylistSeen(_, times, answer) => tell(
+                answer,
+                done.map(|done| match done {
+                    Done::Greylisted(Some(entry)) => entry,
+                    _ => Greylisted::new(times),
+                }),
+            ),
+            Work::GreylistPass(_, _, answer) => tell(
+                answer,
+                done.map(|done| match done {
+                    Done::Greylisted(entry) => entry,
+                    _ => None,
+                }),
+            ),
+            Work::Expire(_, answer) => tell(
+                answer,
+                done.map(|done| match done {
+                    Done::Expired(count) => count,
+                    _ => 0,
+                }),
+            ),
+            Work::Finish(..) | Work::LedgerDrop(_) | Work::Close(_) => {}
+        }
     }
 }
 
+/// What callers hear when a thread of the store is gone.
+pub(crate) fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
 impl Writer {
-    pub(crate) fn open(path: &Path, ledger: Arc<Ledger>) -> Result<Writer, OpenError> {
-        let lock = layout::lock(path)?;
-        let database = Database::open(path, ledger)?;
+    /// Starts the thread.
+    pub(crate) fn over(back_end: BackEnd) -> Result<Writer, OpenError> {
         let (jobs, queue) = mpsc::channel();
         let (tell, trouble) = watch::channel(None);
         let work = move || {
-            let mut thread = WriterThread {
-                database,
-                tell,
-                _lock: lock,
-            };
+            let mut thread = WriterThread { back_end, tell };
             thread.run(queue);
         };
         let thread = thread::Builder::new().name("store-write".to_owned()).spawn(work)?;
@@ -114,19 +220,15 @@ impl Writer {
         self.lazy(Work::LedgerDrop(key)).await
     }
 
-    pub(crate) async fn expire(&self, below: MailwardId) -> Result<u64, StoreError> {
-        self.in_steps(|answer| Work::Expire(below, answer)).await
-    }
-
-    pub(crate) async fn expire_to_size(&self, octets_max: u64) -> Result<u64, StoreError> {
-        self.in_steps(|answer| Work::ExpireToSize(octets_max, answer)).await
+    pub(crate) async fn remember(&self, memories: Vec<Memory>) -> Result<Vec<Told>, StoreError> {
+        self.synced(|answer| Work::Remember(memories, answer)).await
     }
 
     /// Until a step removes nothing.
-    async fn in_steps(&self, step: impl Fn(Answer<u64>) -> Work) -> Result<u64, StoreError> {
+    pub(crate) async fn expire(&self, what: Expire) -> Result<u64, StoreError> {
         let mut total = 0;
         loop {
-            match self.synced(&step).await? {
+            match self.synced(|answer| Work::Expire(what, answer)).await? {
                 0 => return Ok(total),
                 some => total += some,
             }
@@ -145,7 +247,7 @@ impl Writer {
         closed
     }
 
-    async fn synced<T>(&self, work: impl FnOnce(Answer<T>) -> Work) -> Result<T, StoreError> {
+    pub(crate) async fn synced<T>(&self, work: impl FnOnce(Answer<T>) -> Work) -> Result<T, StoreError> {
         let place = Arc::clone(&self.synced).acquire_owned().await.map_err(|_| closed())?;
         let (answer, wait) = oneshot::channel();
         self.send(work(answer), Some(place))?;
@@ -197,10 +299,8 @@ impl Drop for Writer {
 }
 
 struct WriterThread {
-    database: Database,
+    back_end: BackEnd,
     tell: watch::Sender<Trouble>,
-    /// Held as long as the database is open.
-    _lock: File,
 }
 
 impl WriterThread {
@@ -267,7 +367,7 @@ impl WriterThread {
 
     /// Writes a group. What is lazy and cannot be written stays in it, in its order.
     fn write(&mut self, group: &mut Vec<Job>) {
-        let trouble = self.database.write(group);
+        let trouble = self.back_end.write(group);
         self.tell.send_if_modified(|before| {
             let changed = *before != trouble;
             *before = trouble;
@@ -278,7 +378,7 @@ impl WriterThread {
     fn close(&mut self, left: &[Job], answer: Option<Answer<()>>) {
         let result = match (&*self.tell.borrow(), left) {
             (Some(why), [_, ..]) => Err(StoreError::Unavailable(why.clone())),
-            _ => self.database.checkpoint(),
+            _ => self.back_end.checkpoint(),
         };
         if let Some(answer) = answer {
             // Nobody waits any more: not an error.
@@ -322,14 +422,14 @@ mod tests {
     async fn a_dead_thread_is_unavailable_to_all_and_hangs_nobody() {
         let id = MailwardId::new(0, 0);
         let writer = doomed(1);
-        assert_eq!(writer.expire(id).await, Err(closed()));
-        assert_eq!(writer.expire(id).await, Err(closed()));
+        assert_eq!(writer.expire(Expire::Records(id)).await, Err(closed()));
+        assert_eq!(writer.expire(Expire::Records(id)).await, Err(closed()));
         assert_eq!(writer.close().await, Err(closed()));
 
         // One waits for a place that the thread took with it.
         let writer = doomed(2);
         writer.finish(id, row()).await.unwrap();
-        let (second, third) = tokio::join!(writer.finish(id, row()), writer.expire(id));
+        let (second, third) = tokio::join!(writer.finish(id, row()), writer.expire(Expire::Records(id)));
         assert_eq!((second, third), (Err(closed()), Err(closed())));
     }
 }

@@ -1,92 +1,94 @@
-//! Reading: a thread with a connection of its own, so that no task waits on a disk.
+//! The questions, asked of one connection.
 
-use super::{closed, layout};
-use crate::error::{OpenError, StoreError};
+use super::{history, layout};
+use crate::error::OpenError;
+use crate::history::{CorrespondentKey, IdentityKey};
 use crate::id::MailwardId;
+use crate::label::LabelRow;
 use crate::policy::PolicyDigest;
 use crate::record::{Since, Summary, Which};
 use crate::rows::{EndingRow, FoundRecipient, FoundRows, PageRows, judged};
-use rusqlite::{Connection, OptionalExtension, Row};
+use judge::reputation::HistoryRow;
+use mail::Line;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
-use std::sync::{Arc, mpsc};
-use std::thread::{self, JoinHandle};
-use tokio::sync::{Semaphore, oneshot};
-
-/// Questions that wait for their turn; whoever comes later waits before the queue.
-const QUESTIONS_MAX: usize = 256;
 
 /// What the text of a verdict with a reason in shadow mode holds. In the texts of senders quotes are escaped.
 const SHADOWED: &str = "\"effect\":\"shadowed\"";
 
-type Question = Box<dyn FnOnce(&mut Connection) + Send>;
-
+/// A connection that reads.
 #[derive(Debug)]
-pub(crate) struct Reader {
-    /// `None` only while it is dropped.
-    questions: Option<mpsc::Sender<Question>>,
-    places: Arc<Semaphore>,
-    thread: Option<JoinHandle<()>>,
-}
+pub(crate) struct View(pub(super) Connection);
 
-impl Reader {
-    pub(crate) fn open(path: &Path) -> Result<Reader, OpenError> {
-        let mut db = layout::open_read_only(path)?;
-        let (questions, queue) = mpsc::channel::<Question>();
-        let thread = thread::Builder::new().name("store-read".to_owned()).spawn(move || {
-            for question in queue {
-                question(&mut db);
-            }
-        })?;
-        Ok(Reader {
-            questions: Some(questions),
-            places: Arc::new(Semaphore::new(QUESTIONS_MAX)),
-            thread: Some(thread),
-        })
+impl View {
+    pub(crate) fn open(path: &Path) -> Result<View, OpenError> {
+        layout::open_read_only(path).map(View)
     }
 
-    pub(crate) async fn find(&self, id: MailwardId) -> Result<Option<FoundRows>, StoreError> {
-        self.ask(move |db| find(db, id)).await
+    pub(crate) fn find(&mut self, id: MailwardId) -> Result<Option<FoundRows>, rusqlite::Error> {
+        find(&mut self.0, id)
     }
 
-    pub(crate) async fn recent(&self, limit: usize) -> Result<Vec<Summary>, StoreError> {
-        self.ask(move |db| recent(db, limit)).await
+    pub(crate) fn recent(&mut self, limit: usize) -> Result<Vec<Summary>, rusqlite::Error> {
+        recent(&mut self.0, limit)
     }
 
-    pub(crate) async fn since(&self, since: Since) -> Result<PageRows, StoreError> {
-        self.ask(move |db| page(db, since)).await
+    pub(crate) fn since(&mut self, since: Since) -> Result<PageRows, rusqlite::Error> {
+        page(&mut self.0, since)
     }
 
-    pub(crate) async fn used_octets(&self) -> Result<u64, StoreError> {
+    pub(crate) fn used_octets(&mut self) -> Result<u64, rusqlite::Error> {
         // As of one moment.
-        self.ask(|db| layout::used_octets(&*db.transaction()?)).await
+        layout::used_octets(&*self.0.transaction()?)
     }
 
-    async fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| closed())?;
-        let (answer, wait) = oneshot::channel();
-        let question: Question = Box::new(move |db| {
-            drop(place);
-            // Nobody waits any more: not an error.
-            let _ = answer.send(question(db));
-        });
-        let questions = self.questions.as_ref().ok_or_else(closed)?;
-        questions.send(question).map_err(|_| closed())?;
-        let answer = wait.await.map_err(|_| closed())?;
-        answer.map_err(|why| StoreError::Unavailable(why.to_string()))
+    pub(crate) fn newest(
+        &mut self,
+        mailbox: &str,
+        identity: IdentityKey,
+        since_s: i64,
+        limit: u32,
+    ) -> Result<Vec<HistoryRow>, rusqlite::Error> {
+        self.0
+            .prepare_cached(
+                "SELECT received_s, number, is_junk, author_local FROM history
+                 WHERE mailbox = (SELECT n FROM mailboxes WHERE name = ?1) AND identity = ?2 AND received_s >= ?3
+                 ORDER BY received_s DESC, number DESC LIMIT ?4",
+            )?
+            .query_map(params![mailbox, identity.0, since_s, limit], |row| {
+                Ok(HistoryRow {
+                    received_s: row.get(0)?,
+                    number: row.get::<_, i64>(1)?.cast_unsigned(),
+                    is_junk: row.get(2)?,
+                    author_local: Line::from(row.get::<_, String>(3)?),
+                })
+            })?
+            .collect()
     }
-}
 
-/// Ends the thread before the store counts as closed, so that the file can be moved or opened anew.
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.questions = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic of that thread was answered to whoever asked.
-            let _ = thread.join();
-        }
+    pub(crate) fn wrote_to(
+        &mut self,
+        mailbox: &str,
+        who: CorrespondentKey,
+        since_s: i64,
+    ) -> Result<bool, rusqlite::Error> {
+        self.0
+            .prepare_cached(
+                "SELECT 1 FROM correspondents
+                 WHERE mailbox = (SELECT n FROM mailboxes WHERE name = ?1) AND who = ?2 AND at_s >= ?3",
+            )?
+            .exists(params![mailbox, who.0, since_s])
+    }
+
+    pub(crate) fn label(&mut self, mailbox: &str, id: MailwardId) -> Result<Option<LabelRow>, rusqlite::Error> {
+        history::find(&self.0, mailbox, id)
+    }
+
+    pub(crate) fn cursor(&mut self, name: &str) -> Result<Option<Vec<u8>>, rusqlite::Error> {
+        self.0
+            .prepare_cached("SELECT value FROM cursors WHERE name = ?1")?
+            .query_row([name], |row| row.get(0))
+            .optional()
     }
 }
 

@@ -1,74 +1,59 @@
-//! What every back-end promises, asked through the public interface only.
+//! Deliveries, endings and the ledger.
 
-mod common;
-
-use common::{NOW_S, any_ending, any_record, ending, id, key, record};
+use crate::common::{NOW_S, any_ending, any_record, ending, id, key, record};
+use crate::{Place, block_on, suite};
 use judge::policy::Policy;
 use judge::reason::Effect;
 use judge::verdict::{Disposition, Rejection};
 use proptest::prelude::*;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{LEDGER_LIFE_S, MailwardId, Outcome, Page, Reader, SealedPolicy, Since, Store, StoreError, Which};
-use tempfile::TempDir;
-
-/// A place for one store. Another back-end is tested by giving it other ways to open.
-struct Place(TempDir);
-
-impl Place {
-    fn new() -> Place {
-        Place(TempDir::new().unwrap())
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path().join("state/mailward.db")
-    }
-
-    fn open(&self) -> Store {
-        Store::open(&self.path()).unwrap()
-    }
-
-    fn open_read_only(&self) -> Reader {
-        Store::open_read_only(&self.path()).unwrap()
-    }
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(future)
-}
+use store::{LEDGER_LIFE_S, MailwardId, Outcome, Page, Reader, SealedPolicy, Since, StoreError, Which};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn any_record_and_ending_read_back_equal(record in any_record(), ending in any_ending()) {
-        let place = Place::new();
-        let found = block_on(async {
-            let store = place.open();
-            store.begin(record.clone()).await.unwrap();
-            store.finish(record.id, ending.clone()).await.unwrap();
-            store.close().await.unwrap();
-            place.open_read_only().find(record.id).await.unwrap().unwrap()
-        });
-        prop_assert_eq!(found.record, record);
-        prop_assert_eq!(found.ending, Some(ending));
+        for place in Place::each() {
+            let found = block_on(async {
+                let store = place.open();
+                store.begin(record.clone()).await.unwrap();
+                store.finish(record.id, ending.clone()).await.unwrap();
+                store.close().await.unwrap();
+                place.open_read_only().find(record.id).await.unwrap().unwrap()
+            });
+            prop_assert_eq!(&found.record, &record);
+            prop_assert_eq!(found.ending.as_ref(), Some(&ending));
+        }
     }
 }
 
-#[tokio::test]
-async fn what_was_never_begun_is_not_found() {
-    let place = Place::new();
+suite! {
+    what_was_never_begun_is_not_found,
+    a_taken_id_fails_its_second_record_only,
+    many_begin_at_once_and_each_is_there,
+    an_ending_is_visible_after_the_next_synced_write,
+    an_ending_is_written_soon_though_nobody_else_writes,
+    dropping_the_store_writes_what_is_left,
+    a_closed_store_answers_unavailable_and_never_hangs,
+    the_ledger_gathers_recipients_for_seven_days,
+    the_ledger_outlives_a_restart_and_forgets_what_is_dropped,
+    concurrent_adds_to_one_entry_are_all_kept,
+    recent_lists_the_newest_first_with_the_reason_that_decided,
+    expire_forgets_what_is_older_and_keeps_every_policy_that_is_needed,
+    expire_to_size_forgets_the_oldest_until_the_rest_fits,
+    a_reader_beside_the_writer_sees_what_was_synced,
+    what_came_since_a_time_is_given_in_pages_each_message_once,
+    only_messages_with_a_reason_in_shadow_are_given_when_those_are_asked_for,
+}
+
+async fn what_was_never_begun_is_not_found(place: Place) {
     let store = place.open();
     assert_eq!(store.find(id(1)).await, Ok(None));
     assert_eq!(store.recent(10).await, Ok(Vec::new()));
 }
 
-#[tokio::test]
-async fn a_taken_id_fails_its_second_record_only() {
-    let place = Place::new();
+async fn a_taken_id_fails_its_second_record_only(place: Place) {
     let store = place.open();
     store.begin(record(id(1), NOW_S, 1)).await.unwrap();
     let (again, other) = tokio::join!(
@@ -83,9 +68,7 @@ async fn a_taken_id_fails_its_second_record_only() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn many_begin_at_once_and_each_is_there() {
-    let place = Place::new();
+async fn many_begin_at_once_and_each_is_there(place: Place) {
     let store = Arc::new(place.open());
     // More than there are places in the queue; every id is tried twice.
     let begin = |n: u64| {
@@ -107,9 +90,7 @@ async fn many_begin_at_once_and_each_is_there() {
     }
 }
 
-#[tokio::test]
-async fn an_ending_is_visible_after_the_next_synced_write() {
-    let place = Place::new();
+async fn an_ending_is_visible_after_the_next_synced_write(place: Place) {
     let store = place.open();
     store.begin(record(id(1), NOW_S, 2)).await.unwrap();
     let found = store.find(id(1)).await.unwrap().unwrap();
@@ -125,9 +106,7 @@ async fn an_ending_is_visible_after_the_next_synced_write() {
     assert_eq!(found.outcome(1), &Outcome::Unknown);
 }
 
-#[tokio::test]
-async fn an_ending_is_written_soon_though_nobody_else_writes() {
-    let place = Place::new();
+async fn an_ending_is_written_soon_though_nobody_else_writes(place: Place) {
     let store = place.open();
     store.begin(record(id(1), NOW_S, 1)).await.unwrap();
     store.finish(id(1), ending(1)).await.unwrap();
@@ -137,9 +116,7 @@ async fn an_ending_is_written_soon_though_nobody_else_writes() {
     }
 }
 
-#[tokio::test]
-async fn dropping_the_store_writes_what_is_left() {
-    let place = Place::new();
+async fn dropping_the_store_writes_what_is_left(place: Place) {
     let store = place.open();
     for n in 0..5000 {
         store.finish(id(n), ending(1)).await.unwrap();
@@ -154,9 +131,7 @@ async fn dropping_the_store_writes_what_is_left() {
     assert_eq!(store.find(id(2)).await.unwrap().unwrap().outcome(0), &Outcome::Unknown);
 }
 
-#[tokio::test]
-async fn a_closed_store_answers_unavailable_and_never_hangs() {
-    let place = Place::new();
+async fn a_closed_store_answers_unavailable_and_never_hangs(place: Place) {
     let store = place.open();
     store.begin(record(id(1), NOW_S, 1)).await.unwrap();
     store.close().await.unwrap();
@@ -170,9 +145,7 @@ async fn a_closed_store_answers_unavailable_and_never_hangs() {
     assert!(store.find(id(1)).await.unwrap().is_some());
 }
 
-#[tokio::test]
-async fn the_ledger_gathers_recipients_for_seven_days() {
-    let place = Place::new();
+async fn the_ledger_gathers_recipients_for_seven_days(place: Place) {
     let store = place.open();
     assert!(store.ledger_delivered(key(1), NOW_S).is_empty());
     store
@@ -186,9 +159,7 @@ async fn the_ledger_gathers_recipients_for_seven_days() {
     assert!(store.ledger_delivered(key(2), NOW_S).is_empty());
 }
 
-#[tokio::test]
-async fn the_ledger_outlives_a_restart_and_forgets_what_is_dropped() {
-    let place = Place::new();
+async fn the_ledger_outlives_a_restart_and_forgets_what_is_dropped(place: Place) {
     let store = place.open();
     for n in 1..=3 {
         store
@@ -213,9 +184,7 @@ async fn the_ledger_outlives_a_restart_and_forgets_what_is_dropped() {
     assert_eq!(store.ledger_delivered(key(4), NOW_S), ["d"]);
 }
 
-#[tokio::test]
-async fn concurrent_adds_to_one_entry_are_all_kept() {
-    let place = Place::new();
+async fn concurrent_adds_to_one_entry_are_all_kept(place: Place) {
     let store = Arc::new(place.open());
     let add = |n: usize| {
         let store = Arc::clone(&store);
@@ -230,9 +199,7 @@ async fn concurrent_adds_to_one_entry_are_all_kept() {
     assert_eq!(kept, (0..50).map(|n| format!("{n:02}")).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn recent_lists_the_newest_first_with_the_reason_that_decided() {
-    let place = Place::new();
+async fn recent_lists_the_newest_first_with_the_reason_that_decided(place: Place) {
     let store = place.open();
     // Within one minute the ids say nothing about the order.
     for (chance, received_s) in [(9, NOW_S), (5, NOW_S + 2), (7, NOW_S + 1)] {
@@ -264,9 +231,7 @@ async fn recent_lists_the_newest_first_with_the_reason_that_decided() {
     assert_eq!(judged.reason.as_ref().unwrap().as_str(), "no Date field");
 }
 
-#[tokio::test]
-async fn expire_forgets_what_is_older_and_keeps_every_policy_that_is_needed() {
-    let place = Place::new();
+async fn expire_forgets_what_is_older_and_keeps_every_policy_that_is_needed(place: Place) {
     let store = place.open();
     const DAY_S: i64 = 24 * 60 * 60;
     let at = |day: i64, n| {
@@ -301,9 +266,7 @@ async fn expire_forgets_what_is_older_and_keeps_every_policy_that_is_needed() {
     assert_eq!(store.find(at(4, 0).id).await.unwrap().unwrap().record, at(4, 0));
 }
 
-#[tokio::test]
-async fn expire_to_size_forgets_the_oldest_until_the_rest_fits() {
-    let place = Place::new();
+async fn expire_to_size_forgets_the_oldest_until_the_rest_fits(place: Place) {
     let store = place.open();
     let at = |n: u64| {
         let at_s = NOW_S + n as i64 * 60 * 60;
@@ -325,6 +288,8 @@ async fn expire_to_size_forgets_the_oldest_until_the_rest_fits() {
         store.begin(at(n)).await.unwrap();
         store.finish(at(n).id, ending(5)).await.unwrap();
     }
+    // With it goes what is lazy.
+    store.settle().await.unwrap();
     let full = store.used_octets().await.unwrap();
     assert!(full > empty + 1_000_000, "{full}");
     assert_eq!(store.expire_to_size(full).await, Ok(0));
@@ -346,9 +311,7 @@ async fn expire_to_size_forgets_the_oldest_until_the_rest_fits() {
     assert_eq!(store.find(at(999).id).await.unwrap().unwrap().record, at(999));
 }
 
-#[tokio::test]
-async fn a_reader_beside_the_writer_sees_what_was_synced() {
-    let place = Place::new();
+async fn a_reader_beside_the_writer_sees_what_was_synced(place: Place) {
     let store = place.open();
     let reader = place.open_read_only();
     for n in 0..100 {
@@ -371,9 +334,7 @@ async fn pages(reader: &Reader, since: Since) -> Vec<Page> {
     pages
 }
 
-#[tokio::test]
-async fn what_came_since_a_time_is_given_in_pages_each_message_once() {
-    let place = Place::new();
+async fn what_came_since_a_time_is_given_in_pages_each_message_once(place: Place) {
     let store = place.open();
     // Two minutes; in the first, three messages that came too early.
     for n in 0..10 {
@@ -400,9 +361,7 @@ async fn what_came_since_a_time_is_given_in_pages_each_message_once() {
     }
 }
 
-#[tokio::test]
-async fn only_messages_with_a_reason_in_shadow_are_given_when_those_are_asked_for() {
-    let place = Place::new();
+async fn only_messages_with_a_reason_in_shadow_are_given_when_those_are_asked_for(place: Place) {
     let store = place.open();
     let mut shadowed = record(id(1), NOW_S, 2);
     shadowed.recipients[1].verdict.reasons[0].effect = Effect::Shadowed;

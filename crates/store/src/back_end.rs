@@ -1,0 +1,102 @@
+//! The back-ends: one enum, so that each intent is written once, and each question.
+
+use crate::audit::{ExportMark, ExportPage, Stats, Verified};
+use crate::error::{OpenError, StoreError};
+use crate::history::{CorrespondentKey, IdentityKey};
+use crate::id::MailwardId;
+use crate::label::LabelRow;
+use crate::ledger::Ledger;
+use crate::memory::MemoryDisk;
+use crate::record::{Since, Summary};
+use crate::rows::{FoundRows, PageRows};
+use crate::writer::{Job, Trouble};
+use crate::{memory, sqlite};
+use judge::reputation::HistoryRow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where a store is.
+#[derive(Debug, Clone)]
+pub(crate) enum Location {
+    Sqlite(PathBuf),
+    Memory(MemoryDisk),
+}
+
+/// What the thread that writes has.
+#[derive(Debug)]
+pub(crate) enum BackEnd {
+    Sqlite(sqlite::Database),
+    Memory(memory::Database),
+}
+
+/// What a thread that reads has.
+#[derive(Debug)]
+pub(crate) enum View {
+    Sqlite(sqlite::View),
+    Memory(memory::View),
+}
+
+impl Location {
+    /// For writing; loads the ledger.
+    pub(crate) fn open(&self, ledger: Arc<Ledger>) -> Result<BackEnd, OpenError> {
+        Ok(match self {
+            Location::Sqlite(path) => BackEnd::Sqlite(sqlite::Database::open(path, ledger)?),
+            Location::Memory(disk) => BackEnd::Memory(memory::Database::open(disk, ledger)?),
+        })
+    }
+
+    /// For reading.
+    pub(crate) fn view(&self) -> Result<View, OpenError> {
+        Ok(match self {
+            Location::Sqlite(path) => View::Sqlite(sqlite::View::open(path)?),
+            Location::Memory(disk) => View::Memory(memory::View(disk.clone())),
+        })
+    }
+}
+
+impl BackEnd {
+    /// Writes a group as one and answers all who wait; or, where that is impossible, answers so, leaves the lazy
+    /// jobs, and says why.
+    pub(crate) fn write(&mut self, group: &mut Vec<Job>) -> Trouble {
+        match self {
+            BackEnd::Sqlite(database) => database.write(group),
+            BackEnd::Memory(database) => database.write(group),
+        }
+    }
+
+    /// What a clean end does last.
+    pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
+        match self {
+            BackEnd::Sqlite(database) => database.checkpoint(),
+            BackEnd::Memory(_) => Ok(()),
+        }
+    }
+}
+
+/// Asks whichever back-end there is.
+macro_rules! questions {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        impl View {
+            $(pub(crate) fn $name(&mut self, $($argument: $kind),*) -> Result<$answer, StoreError> {
+                match self {
+                    View::Sqlite(view) => view.$name($($argument),*).map_err(StoreError::from),
+                    View::Memory(view) => view.$name($($argument),*),
+                }
+            })*
+        }
+    };
+}
+
+questions! {
+    find(id: MailwardId) -> Option<FoundRows>;
+    recent(limit: usize) -> Vec<Summary>;
+    since(since: Since) -> PageRows;
+    used_octets() -> u64;
+    newest(mailbox: &str, identity: IdentityKey, since_s: i64, limit: u32) -> Vec<HistoryRow>;
+    wrote_to(mailbox: &str, who: CorrespondentKey, since_s: i64) -> bool;
+    label(mailbox: &str, id: MailwardId) -> Option<LabelRow>;
+    cursor(name: &str) -> Option<Vec<u8>>;
+    stats() -> Stats;
+    export(from: Option<ExportMark>, limit: usize) -> ExportPage;
+    verify() -> Verified;
+}

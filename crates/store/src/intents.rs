@@ -1,0 +1,273 @@
+//! The intents around history: labels, sent mail, greylist, cursors, and the care of it all.
+
+use crate::audit::{ExportMark, ExportPage, Stats, Verified};
+use crate::back_end::View;
+use crate::error::StoreError;
+use crate::greylist::{GreylistKey, Greylisted};
+use crate::history::{CorrespondentKey, IdentityKey, Remembered, Sent, SentRow};
+use crate::id::MailwardId;
+use crate::label::{LabelRequest, LabelRow, Labelled};
+use crate::reader::Asker;
+use crate::store::{Reader, Store};
+use crate::writer::{Expire, GreylistTimes, Memory, Told, Work};
+use judge::reputation::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity};
+use judge::resolver::BoxFuture;
+use mail::{Line, MailboxId};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// Rows that one question gives, whatever it asks for.
+const ROWS_MAX: u32 = 10_000;
+
+impl Store {
+    /// Takes a saying about a delivery. **Synced**: once this answers `Ok`, the saying outlives a crash.
+    ///
+    /// Forgetting restores the store as if the label had never been; the opposite label equals that label alone; of
+    /// all sayings about one delivery the greatest holds, in whatever order they come ([`crate::Said`]).
+    /// [`StoreError::UnknownDelivery`] if the message was never recorded for that mailbox, or is forgotten by age and
+    /// was not labelled while it was known.
+    pub async fn label(&self, request: LabelRequest) -> Result<Labelled, StoreError> {
+        let mailbox = request.mailbox.clone();
+        let memory = Memory::Label(LabelRow::of(request)?, mailbox);
+        match self.writer.remember(vec![memory]).await?.pop() {
+            Some(Told::Labelled(labelled)) => Ok(labelled),
+            Some(Told::Failed(why)) => Err(why),
+            Some(Told::Kept) | None => Err(crate::writer::closed()),
+        }
+    }
+
+    /// Takes what makes history as it stands: mail that came before the gateway did, or an export. Deliveries need
+    /// not be recorded. **Synced**, all at once. Twice changes nothing, nor does the order. Gives how many of the
+    /// labels were outranked by what is known already.
+    pub async fn remember(&self, remembered: Vec<Remembered>) -> Result<u64, StoreError> {
+        let memory = |one| {
+            Ok(match one {
+                Remembered::Label(request) => Memory::Learnt(LabelRow::of(request)?),
+                Remembered::Sent(sent) => Memory::Sent(SentRow::of(sent)),
+            })
+        };
+        let memories = remembered.into_iter().map(memory).collect::<Result<_, StoreError>>()?;
+        let mut outranked = 0;
+        for told in self.writer.remember(memories).await? {
+            match told {
+                Told::Labelled(Labelled::Outranked(_)) => outranked += 1,
+                Told::Labelled(Labelled::Holds) | Told::Kept => {}
+                Told::Failed(why) => return Err(why),
+            }
+        }
+        Ok(outranked)
+    }
+
+    /// Remembers whom a mailbox's owner wrote to. **Synced.** The last time counts.
+    pub async fn sent(&self, sent: Vec<Sent>) -> Result<(), StoreError> {
+        let memories = sent.into_iter().map(|sent| Memory::Sent(SentRow::of(sent))).collect();
+        self.writer.remember(memories).await.map(|_| ())
+    }
+
+    /// Waits until what was labelled and sent before is in the answers of [`History`]. At once with a back-end that
+    /// folds at once, as the embedded one does.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        self.writer.synced(Work::Settle).await
+    }
+
+    /// Makes what is derived (history, correspondents) anew from the truth (labels, sent mail). In a sound store this
+    /// changes nothing. All in one step, which takes minutes at ten million rows, and nobody writes meanwhile.
+    pub async fn rebuild(&self) -> Result<(), StoreError> {
+        self.writer.synced(Work::Rebuild).await
+    }
+
+    /// A try of somebody who may be greylisted: the entry with this try counted, made now if there is none or only
+    /// one that has ended. A new one lives until before `expires_s`; later tries do not prolong it. **Synced.** Times
+    /// are seconds since 1970.
+    pub async fn greylist_seen(&self, key: GreylistKey, now_s: i64, expires_s: i64) -> Result<Greylisted, StoreError> {
+        let times = GreylistTimes { now_s, expires_s };
+        self.writer
+            .synced(|answer| Work::GreylistSeen(key, times, answer))
+            .await
+    }
+
+    /// A try that came in time: from now on the entry is passed, and lives until before `expires_s`, or longer if it
+    /// did so before. `None` if there is no entry, or only one that has ended. **Synced.**
+    pub async fn greylist_pass(
+        &self,
+        key: GreylistKey,
+        now_s: i64,
+        expires_s: i64,
+    ) -> Result<Option<Greylisted>, StoreError> {
+        let times = GreylistTimes { now_s, expires_s };
+        self.writer
+            .synced(|answer| Work::GreylistPass(key, times, answer))
+            .await
+    }
+
+    /// Forgets greylist entries that have ended. Gives their number.
+    pub async fn expire_greylist(&self, now_s: i64) -> Result<u64, StoreError> {
+        self.writer.expire(Expire::Greylist(now_s)).await
+    }
+
+    /// Forgets labels of messages that came before a time, with all that they made, and mail that was sent before
+    /// it. Works in small steps, between which others write. Gives the number of labels and of sent addresses.
+    pub async fn expire_history(&self, before_s: i64) -> Result<u64, StoreError> {
+        self.writer.expire(Expire::History(before_s)).await
+    }
+
+    /// Keeps how far somebody has read something, under a name of his own; `None` forgets it. **Synced.**
+    pub async fn set_cursor(&self, name: &str, value: Option<Vec<u8>>) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.writer.synced(|answer| Work::Cursor(name, value, answer)).await
+    }
+
+    /// The store's own reader, for questions.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl Reader {
+    /// The saying that holds for a delivery, with what history knows of the message.
+    pub async fn label(&self, mailbox: &MailboxId, id: MailwardId) -> Result<Option<LabelRequest>, StoreError> {
+        let mailbox = mailbox.to_string();
+        let row = self.asker.ask(move |view| view.label(&mailbox, id)).await?;
+        row.map(LabelRow::read).transpose()
+    }
+
+    /// As [`History::newest`], with the store's own error. Gives ten thousand rows at most.
+    pub async fn newest(
+        &self,
+        mailbox: &MailboxId,
+        identity: &Identity,
+        since_s: i64,
+        limit: u32,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        let (mailbox, key) = (mailbox.to_string(), IdentityKey::of(identity));
+        self.asker
+            .ask(move |view| view.newest(&mailbox, key, since_s, limit.min(ROWS_MAX)))
+            .await
+    }
+
+    /// As [`History::wrote_to`], with the store's own error.
+    pub async fn wrote_to(
+        &self,
+        mailbox: &MailboxId,
+        correspondent: &Correspondent,
+        since_s: i64,
+    ) -> Result<bool, StoreError> {
+        let (mailbox, who) = (mailbox.to_string(), CorrespondentKey::of(correspondent));
+        self.asker.ask(move |view| view.wrote_to(&mailbox, who, since_s)).await
+    }
+
+    /// Runs something that asks many questions on the thread that reads, so that all of them cost one change of
+    /// threads. All answers are at hand there: `walk` must wait for nothing else, or the answer is
+    /// [`StoreError::Unavailable`].
+    pub async fn consult<T, W>(&self, walk: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'a> FnOnce(&'a dyn History) -> BoxFuture<'a, T> + Send + 'static,
+    {
+        self.asker
+            .ask(move |view| {
+                let at_hand = AtHand(Mutex::new(view));
+                let mut walking = walk(&at_hand);
+                match walking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(answer) => Ok(answer),
+                    Poll::Pending => Err(StoreError::Unavailable("a walk waited for something else".to_owned())),
+                }
+            })
+            .await
+    }
+
+    /// The cursor of that name.
+    pub async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let name = name.to_owned();
+        self.asker.ask(move |view| view.cursor(&name)).await
+    }
+
+    /// How much there is of everything. Reads all keys, on a thread of its own.
+    pub async fn stats(&self) -> Result<Stats, StoreError> {
+        self.apart()?.ask(|view| view.stats()).await
+    }
+
+    /// Whether the file is sound, and whether what is derived is what the truth makes. Reads everything, on a thread
+    /// of its own.
+    pub async fn verify(&self) -> Result<Verified, StoreError> {
+        self.apart()?.ask(|view| view.verify()).await
+    }
+
+    /// A page of all that makes history, in an order that is always the same: mailboxes by name, of each first its
+    /// labels, then whom its owner wrote to. About `limit` of them. Each page is as of its moment.
+    pub async fn export(&self, from: Option<ExportMark>, limit: usize) -> Result<ExportPage, StoreError> {
+        self.asker.ask(move |view| view.export(from, limit)).await
+    }
+
+    /// A thread for a question that takes long.
+    fn apart(&self) -> Result<Asker, StoreError> {
+        let unavailable = |why: crate::OpenError| StoreError::Unavailable(why.to_string());
+        let view = self.location.view().map_err(unavailable)?;
+        Asker::over(view).map_err(unavailable)
+    }
+}
+
+impl History for Reader {
+    fn newest<'a>(
+        &'a self,
+        mailbox: &'a MailboxId,
+        identity: &'a Identity,
+        since_s: i64,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<HistoryRow>, HistoryUnavailable>> {
+        Box::pin(async move {
+            let rows = Reader::newest(self, mailbox, identity, since_s, limit).await;
+            rows.map_err(unavailable)
+        })
+    }
+
+    fn wrote_to<'a>(
+        &'a self,
+        mailbox: &'a MailboxId,
+        correspondent: &'a Correspondent,
+        since_s: i64,
+    ) -> BoxFuture<'a, Result<bool, HistoryUnavailable>> {
+        Box::pin(async move {
+            let wrote = Reader::wrote_to(self, mailbox, correspondent, since_s).await;
+            wrote.map_err(unavailable)
+        })
+    }
+}
+
+fn unavailable(why: StoreError) -> HistoryUnavailable {
+    HistoryUnavailable(Line::reason(why.to_string().as_bytes()))
+}
+
+/// History as the thread that reads has it: every answer is there at once.
+struct AtHand<'v>(Mutex<&'v mut View>);
+
+impl AtHand<'_> {
+    fn ask<T>(&self, question: impl FnOnce(&mut View) -> Result<T, StoreError>) -> Result<T, HistoryUnavailable> {
+        let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        question(&mut view).map_err(unavailable)
+    }
+}
+
+impl History for AtHand<'_> {
+    fn newest<'a>(
+        &'a self,
+        mailbox: &'a MailboxId,
+        identity: &'a Identity,
+        since_s: i64,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<HistoryRow>, HistoryUnavailable>> {
+        let (name, key) = (mailbox.to_string(), IdentityKey::of(identity));
+        let rows = self.ask(|view| view.newest(&name, key, since_s, limit.min(ROWS_MAX)));
+        Box::pin(std::future::ready(rows))
+    }
+
+    fn wrote_to<'a>(
+        &'a self,
+        mailbox: &'a MailboxId,
+        correspondent: &'a Correspondent,
+        since_s: i64,
+    ) -> BoxFuture<'a, Result<bool, HistoryUnavailable>> {
+        let (name, who) = (mailbox.to_string(), CorrespondentKey::of(correspondent));
+        Box::pin(std::future::ready(self.ask(|view| view.wrote_to(&name, who, since_s))))
+    }
+}

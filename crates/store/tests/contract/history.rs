@@ -1,0 +1,545 @@
+//! Labels, sent mail, and the history that is derived from them.
+
+use crate::common::{NOW_S, id, record};
+use crate::{Place, block_on, suite};
+use judge::reputation::{Correspondent, History, HistoryRow, Identity};
+use mail::{Domain, Line, MailboxId};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use store::{ExportMark, Label, LabelRequest, Labelled, MailwardId, Reader, Remembered, Said, Sent, Store, StoreError};
+
+const DAY_S: i64 = 24 * 60 * 60;
+
+fn domain(text: &str) -> Domain {
+    Domain::parse(text).unwrap()
+}
+
+fn mailbox(n: usize) -> MailboxId {
+    MailboxId::try_from(format!("user{n}@example.com")).unwrap()
+}
+
+fn author(local: &'static str) -> Identity {
+    Identity::Author {
+        local: Line::literal(local),
+        domain: domain("shop.example"),
+        validated: true,
+    }
+}
+
+fn said(label: Option<Label>, at_s: i64) -> Said {
+    Said {
+        label,
+        at_s,
+        source: Line::literal("command"),
+        by: Line::literal("ann"),
+    }
+}
+
+/// A saying of user 0 about the `n`th message of the minute.
+fn request(n: u64, label: Option<Label>, at_s: i64) -> LabelRequest {
+    LabelRequest {
+        mailbox: mailbox(0),
+        id: id(n),
+        said: said(label, at_s),
+        received_s: NOW_S + n as i64,
+        author_local: Line::literal("bob"),
+        identities: vec![author("bob"), Identity::Dkim(domain("shop.example"))],
+    }
+}
+
+const JUNK: Option<Label> = Some(Label::Junk);
+const NOT_JUNK: Option<Label> = Some(Label::NotJunk);
+
+async fn rows(reader: &Reader, identity: &Identity, since_s: i64, limit: u32) -> Vec<HistoryRow> {
+    reader.newest(&mailbox(0), identity, since_s, limit).await.unwrap()
+}
+
+/// All that makes history, without what was forgotten.
+async fn dump(reader: &Reader) -> Vec<Remembered> {
+    let (mut all, mut from): (Vec<Remembered>, Option<ExportMark>) = (Vec::new(), None);
+    loop {
+        let page = reader.export(from, 3).await.unwrap();
+        all.extend(page.remembered);
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    all.retain(|one| !matches!(one, Remembered::Label(request) if request.said.label.is_none()));
+    all
+}
+
+suite! {
+    a_label_makes_history_and_forgetting_takes_it_away,
+    the_greatest_saying_holds_in_whatever_order_they_come,
+    ties_are_broken_by_source_then_by_its_id_then_by_the_label,
+    a_label_of_an_unknown_delivery_says_so,
+    a_delivery_that_was_labelled_can_be_labelled_again_when_its_record_is_gone,
+    labels_outlive_a_restart,
+    the_edge_of_a_window_is_in_it,
+    of_one_time_the_higher_number_is_newer,
+    mailboxes_and_identities_do_not_mix,
+    an_identity_named_twice_counts_once,
+    forgetting_takes_what_was_recorded_though_it_is_said_with_other_identities,
+    whom_the_owner_wrote_to_is_known_by_address_domain_and_organization,
+    a_walk_on_the_reading_thread_asks_the_same,
+    labels_of_many_at_once_are_all_kept,
+}
+
+async fn a_label_makes_history_and_forgetting_takes_it_away(place: Place) {
+    let store = place.open();
+    store.begin(record(id(1), NOW_S, 1)).await.unwrap();
+    let before = dump(store.reader()).await;
+    assert_eq!(store.label(request(1, JUNK, 10)).await, Ok(Labelled::Holds));
+    // Twice changes nothing.
+    assert_eq!(store.label(request(1, JUNK, 10)).await, Ok(Labelled::Holds));
+    store.settle().await.unwrap();
+    let row = |is_junk| HistoryRow {
+        received_s: NOW_S + 1,
+        number: 1,
+        is_junk,
+        author_local: Line::literal("bob"),
+    };
+    // Of the number only what `id` chose.
+    let strip = |mut rows: Vec<HistoryRow>| {
+        rows.iter_mut().for_each(|row| row.number &= 0xffff);
+        rows
+    };
+    let found = rows(store.reader(), &author("bob"), 0, 9).await;
+    assert_eq!(strip(found), [row(true)]);
+    assert_eq!(
+        store.reader().label(&mailbox(0), id(1)).await,
+        Ok(Some(request(1, JUNK, 10)))
+    );
+    assert_eq!(store.label(request(1, NOT_JUNK, 11)).await, Ok(Labelled::Holds));
+    store.settle().await.unwrap();
+    for identity in request(1, JUNK, 0).identities {
+        let found = rows(store.reader(), &identity, 0, 9).await;
+        assert_eq!(strip(found), [row(false)]);
+    }
+    assert_eq!(store.label(request(1, None, 12)).await, Ok(Labelled::Holds));
+    store.settle().await.unwrap();
+    assert_eq!(rows(store.reader(), &author("bob"), 0, 9).await, []);
+    assert_eq!(dump(store.reader()).await, before);
+    let stats = store.reader().stats().await.unwrap();
+    assert_eq!(
+        (stats.junk, stats.not_junk, stats.forgotten, stats.history),
+        (0, 0, 1, 0)
+    );
+}
+
+async fn the_greatest_saying_holds_in_whatever_order_they_come(place: Place) {
+    let store = place.open();
+    store.begin(record(id(1), NOW_S, 1)).await.unwrap();
+    assert_eq!(store.label(request(1, None, 30)).await, Ok(Labelled::Holds));
+    let outranked = Ok(Labelled::Outranked(said(None, 30)));
+    assert_eq!(store.label(request(1, JUNK, 20)).await, outranked);
+    store.settle().await.unwrap();
+    assert_eq!(rows(store.reader(), &author("bob"), 0, 9).await, []);
+    assert_eq!(store.label(request(1, NOT_JUNK, 31)).await, Ok(Labelled::Holds));
+    store.settle().await.unwrap();
+    assert_eq!(rows(store.reader(), &author("bob"), 0, 9).await.len(), 1);
+    // A clock was set back; whoever knows says it again with a later time.
+    let Ok(Labelled::Outranked(before)) = store.label(request(1, JUNK, 5)).await else {
+        panic!("a saying of before holds");
+    };
+    assert_eq!(
+        store.label(request(1, JUNK, before.at_s + 1)).await,
+        Ok(Labelled::Holds)
+    );
+}
+
+async fn ties_are_broken_by_source_then_by_its_id_then_by_the_label(place: Place) {
+    let store = place.open();
+    store.begin(record(id(1), NOW_S, 1)).await.unwrap();
+    let say = |label, source, by| {
+        let mut request = request(1, label, 10);
+        request.said.source = Line::literal(source);
+        request.said.by = Line::literal(by);
+        store.label(request)
+    };
+    assert_eq!(say(JUNK, "a", "z").await, Ok(Labelled::Holds));
+    assert_eq!(say(NOT_JUNK, "b", "a").await, Ok(Labelled::Holds));
+    assert!(matches!(say(JUNK, "a", "zz").await, Ok(Labelled::Outranked(_))));
+    assert_eq!(say(None, "b", "b").await, Ok(Labelled::Holds));
+    assert_eq!(say(NOT_JUNK, "b", "b").await, Ok(Labelled::Holds));
+    assert_eq!(say(JUNK, "b", "b").await, Ok(Labelled::Holds));
+    assert!(matches!(say(NOT_JUNK, "b", "b").await, Ok(Labelled::Outranked(_))));
+}
+
+async fn a_label_of_an_unknown_delivery_says_so(place: Place) {
+    let store = place.open();
+    store.begin(record(id(1), NOW_S, 1)).await.unwrap();
+    let why = store.label(request(2, JUNK, 10)).await.unwrap_err();
+    assert_eq!(
+        why.to_string(),
+        format!("no delivery of {} to user0@example.com is recorded", id(2))
+    );
+    // Another's message is as unknown.
+    let mut other = request(1, JUNK, 10);
+    other.mailbox = mailbox(1);
+    let (id, mailbox) = (id(1), mailbox(1));
+    assert_eq!(
+        store.label(other).await,
+        Err(StoreError::UnknownDelivery { id, mailbox })
+    );
+    assert_eq!(dump(store.reader()).await, []);
+}
+
+async fn a_delivery_that_was_labelled_can_be_labelled_again_when_its_record_is_gone(place: Place) {
+    let store = place.open();
+    store.begin(record(id(1), NOW_S, 1)).await.unwrap();
+    store.label(request(1, JUNK, 10)).await.unwrap();
+    store.expire(NOW_S + DAY_S).await.unwrap();
+    assert_eq!(store.label(request(1, NOT_JUNK, 11)).await, Ok(Labelled::Holds));
+    assert_eq!(store.label(request(1, None, 12)).await, Ok(Labelled::Holds));
+    assert_eq!(store.label(request(1, JUNK, 13)).await, Ok(Labelled::Holds));
+}
+
+async fn labels_outlive_a_restart(place: Place) {
+    let store = place.open();
+    store.begin(record(id(1), NOW_S, 1)).await.unwrap();
+    store.label(request(1, JUNK, 10)).await.unwrap();
+    store.settle().await.unwrap();
+    let before = dump(store.reader()).await;
+    drop(store);
+    let reader = place.open_read_only();
+    assert_eq!(dump(&reader).await, before);
+    assert_eq!(rows(&reader, &author("bob"), 0, 9).await.len(), 1);
+}
+
+async fn the_edge_of_a_window_is_in_it(place: Place) {
+    let store = place.open();
+    let learnt = |n| Remembered::Label(request(n, JUNK, 10));
+    store.remember((0..5).map(learnt).collect()).await.unwrap();
+    store.settle().await.unwrap();
+    let received = async |since_s, limit| {
+        let rows = rows(store.reader(), &author("bob"), since_s, limit).await;
+        rows.iter().map(|row| row.received_s - NOW_S).collect::<Vec<_>>()
+    };
+    assert_eq!(received(i64::MIN, 9).await, [4, 3, 2, 1, 0]);
+    assert_eq!(received(NOW_S + 2, 9).await, [4, 3, 2]);
+    assert_eq!(received(NOW_S + 3, 9).await, [4, 3]);
+    assert_eq!(received(NOW_S + 2, 2).await, [4, 3]);
+    assert_eq!(received(NOW_S + 5, 9).await, [0; 0]);
+    assert_eq!(received(NOW_S, 0).await, [0; 0]);
+    let sent = Sent {
+        mailbox: mailbox(0),
+        local: Line::literal("bob"),
+        domain: domain("shop.example"),
+        organization: None,
+        at_s: NOW_S,
+    };
+    store.sent(vec![sent]).await.unwrap();
+    store.settle().await.unwrap();
+    let to = Correspondent::Domain(domain("shop.example"));
+    assert_eq!(store.reader().wrote_to(&mailbox(0), &to, NOW_S).await, Ok(true));
+    assert_eq!(store.reader().wrote_to(&mailbox(0), &to, NOW_S + 1).await, Ok(false));
+}
+
+async fn of_one_time_the_higher_number_is_newer(place: Place) {
+    let store = place.open();
+    let learnt = |n| {
+        let received_s = NOW_S;
+        Remembered::Label(LabelRequest {
+            received_s,
+            ..request(n, JUNK, 10)
+        })
+    };
+    store.remember([3, 1, 4, 2].map(learnt).to_vec()).await.unwrap();
+    store.settle().await.unwrap();
+    let found = rows(store.reader(), &author("bob"), NOW_S, 3).await;
+    let numbers: Vec<u64> = found.iter().map(|row| row.number).collect();
+    assert!(numbers.is_sorted_by(|a, b| a > b));
+    assert_eq!(numbers[0] - numbers[2], 2);
+}
+
+async fn mailboxes_and_identities_do_not_mix(place: Place) {
+    let store = place.open();
+    let mut other = request(1, JUNK, 10);
+    other.mailbox = mailbox(1);
+    store.remember(vec![Remembered::Label(other)]).await.unwrap();
+    store.settle().await.unwrap();
+    let reader = store.reader();
+    assert_eq!(rows(reader, &author("bob"), 0, 9).await, []);
+    assert_eq!(reader.newest(&mailbox(1), &author("bob"), 0, 9).await.unwrap().len(), 1);
+    let shop = domain("shop.example");
+    let others = [
+        author("bo"),
+        author("Bob"),
+        Identity::Author {
+            local: Line::literal("bob"),
+            domain: shop.clone(),
+            validated: false,
+        },
+        Identity::Helo(shop.clone()),
+        Identity::ReversePathDomain(shop),
+    ];
+    for identity in others {
+        assert_eq!(
+            reader.newest(&mailbox(1), &identity, 0, 9).await,
+            Ok(Vec::new()),
+            "{identity:?}"
+        );
+    }
+}
+
+async fn an_identity_named_twice_counts_once(place: Place) {
+    let store = place.open();
+    let mut twice = request(1, JUNK, 10);
+    twice.identities.extend(twice.identities.clone());
+    store.remember(vec![Remembered::Label(twice)]).await.unwrap();
+    store.settle().await.unwrap();
+    assert_eq!(rows(store.reader(), &author("bob"), 0, 9).await.len(), 1);
+    let verified = store.reader().verify().await.unwrap();
+    assert_eq!((verified.history, verified.faults_count), (2, 0));
+}
+
+async fn forgetting_takes_what_was_recorded_though_it_is_said_with_other_identities(place: Place) {
+    let store = place.open();
+    store
+        .remember(vec![Remembered::Label(request(1, JUNK, 10))])
+        .await
+        .unwrap();
+    let mut forget = request(1, None, 11);
+    forget.identities = vec![author("eve")];
+    forget.received_s += 7;
+    assert_eq!(store.label(forget).await, Ok(Labelled::Holds));
+    store.settle().await.unwrap();
+    assert_eq!(rows(store.reader(), &author("bob"), 0, 9).await, []);
+    assert_eq!(store.reader().stats().await.unwrap().history, 0);
+}
+
+async fn whom_the_owner_wrote_to_is_known_by_address_domain_and_organization(place: Place) {
+    let store = place.open();
+    let to = |local, at_s| Sent {
+        mailbox: mailbox(0),
+        local: Line::literal(local),
+        domain: domain("mail.shop.example"),
+        organization: Some(domain("shop.example")),
+        at_s,
+    };
+    // The last time counts, in whatever order they come.
+    let all = vec![to("Ann", NOW_S), to("Ann", NOW_S - DAY_S), to("eve", NOW_S - 2 * DAY_S)];
+    store.sent(all).await.unwrap();
+    store.settle().await.unwrap();
+    let address = |local| Correspondent::Address {
+        local: Line::literal(local),
+        domain: domain("mail.shop.example"),
+    };
+    let reader = store.reader();
+    let asked = [
+        (address("Ann"), NOW_S, true),
+        (address("ann"), 0, false),
+        (address("eve"), NOW_S - 2 * DAY_S, true),
+        (address("eve"), NOW_S - DAY_S, false),
+        (Correspondent::Domain(domain("mail.shop.example")), NOW_S, true),
+        (Correspondent::Organization(domain("shop.example")), NOW_S, true),
+        (Correspondent::Domain(domain("shop.example")), 0, false),
+        (Correspondent::Organization(domain("mail.shop.example")), 0, false),
+    ];
+    for (who, since_s, expected) in asked {
+        assert_eq!(
+            reader.wrote_to(&mailbox(0), &who, since_s).await,
+            Ok(expected),
+            "{who:?}"
+        );
+        assert_eq!(reader.wrote_to(&mailbox(1), &who, since_s).await, Ok(false));
+    }
+}
+
+async fn a_walk_on_the_reading_thread_asks_the_same(place: Place) {
+    let store = place.open();
+    store
+        .remember(vec![Remembered::Label(request(1, JUNK, 10))])
+        .await
+        .unwrap();
+    store.settle().await.unwrap();
+    async fn walk(history: &dyn History) -> (usize, bool) {
+        let (mailbox, identity) = (mailbox(0), author("bob"));
+        let rows = history.newest(&mailbox, &identity, 0, 9).await.unwrap();
+        let to = Correspondent::Domain(domain("shop.example"));
+        (rows.len(), history.wrote_to(&mailbox, &to, 0).await.unwrap())
+    }
+    assert_eq!(walk(store.reader()).await, (1, false));
+    assert_eq!(
+        store.reader().consult(|history| Box::pin(walk(history))).await,
+        Ok((1, false))
+    );
+    let waits = store.reader().consult(|_| Box::pin(std::future::pending::<()>()));
+    assert!(matches!(waits.await, Err(StoreError::Unavailable(_))));
+}
+
+async fn labels_of_many_at_once_are_all_kept(place: Place) {
+    let store = std::sync::Arc::new(place.open());
+    let one = |n: u64| {
+        let store = std::sync::Arc::clone(&store);
+        tokio::spawn(async move {
+            store.begin(record(id(n), NOW_S, 1)).await.unwrap();
+            store.label(request(n, JUNK, 10)).await.unwrap();
+        })
+    };
+    for task in (0..300).map(one).collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    store.settle().await.unwrap();
+    assert_eq!(rows(store.reader(), &author("bob"), 0, 1000).await.len(), 300);
+}
+
+/// A small world, so that random sayings meet: three deliveries, few identities, few times.
+fn any_request() -> impl Strategy<Value = LabelRequest> {
+    let label = prop_oneof![Just(None), Just(JUNK), Just(NOT_JUNK)];
+    (0..2usize, 0..3u64, label, 0..6i64, 0..2usize).prop_map(|(user, n, label, at_s, by)| {
+        let mut request = request(n, label, at_s);
+        request.mailbox = mailbox(user);
+        request.said.by = Line::literal(["ann", "bob"][by]);
+        request.identities = identities(n);
+        request
+    })
+}
+
+/// What was recorded of the `n`th message.
+fn identities(n: u64) -> Vec<Identity> {
+    let network = Identity::Network {
+        width: 1,
+        address: "192.0.2.9".parse().unwrap(),
+    };
+    let all = [
+        author("ann"),
+        author("bob"),
+        Identity::Helo(domain("a.example")),
+        network,
+    ];
+    let chosen = all.into_iter().enumerate().filter(|(bit, _)| (5 + n) >> bit & 1 == 1);
+    chosen.map(|(_, identity)| identity).collect()
+}
+
+/// The model: for each delivery the greatest saying, and no more cleverness than that.
+#[derive(Default)]
+struct Naive(BTreeMap<(MailboxKey, MailwardId), LabelRequest>);
+
+type MailboxKey = String;
+
+impl Naive {
+    fn label(&mut self, request: &LabelRequest) {
+        fn rank(said: &Said) -> (i64, &str, &str, Option<Label>) {
+            (said.at_s, said.source.as_str(), said.by.as_str(), said.label)
+        }
+        let held = self
+            .0
+            .entry((request.mailbox.to_string(), request.id))
+            .or_insert_with(|| request.clone());
+        if rank(&request.said) > rank(&held.said) {
+            *held = request.clone();
+        }
+    }
+
+    fn newest(&self, mailbox: &MailboxId, identity: &Identity, since_s: i64, limit: u32) -> Vec<(i64, bool)> {
+        let of_mailbox = self.0.values().filter(|held| held.mailbox == *mailbox);
+        let found = of_mailbox.filter(|held| held.identities.contains(identity) && held.received_s >= since_s);
+        let mut rows: Vec<_> = found
+            .filter_map(|held| Some((held.received_s, held.said.label? == Label::Junk)))
+            .collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.0));
+        rows.truncate(limit as usize);
+        rows
+    }
+}
+
+async fn learn(store: &Store, requests: &[LabelRequest]) {
+    for request in requests {
+        store.remember(vec![Remembered::Label(request.clone())]).await.unwrap();
+    }
+    store.settle().await.unwrap();
+}
+
+/// What all questions answer.
+async fn answers(reader: &Reader) -> Vec<Vec<HistoryRow>> {
+    let mut answers = Vec::new();
+    for user in 0..2 {
+        for identity in identities(10) {
+            answers.push(reader.newest(&mailbox(user), &identity, 0, 99).await.unwrap());
+        }
+    }
+    answers
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_history_equals_that_of_a_naive_model(
+        requests in vec(any_request(), 0..24), since in 0..4i64, limit in 0..4u32,
+    ) {
+        for place in Place::each() {
+            let store = place.open();
+            block_on(learn(&store, &requests));
+            let mut naive = Naive::default();
+            requests.iter().for_each(|request| naive.label(request));
+            for user in 0..2 {
+                for identity in identities(10) {
+                    let (user, since_s) = (mailbox(user), NOW_S + since);
+                    let rows = block_on(store.reader().newest(&user, &identity, since_s, limit)).unwrap();
+                    let rows: Vec<_> = rows.iter().map(|row| (row.received_s, row.is_junk)).collect();
+                    prop_assert_eq!(rows, naive.newest(&user, &identity, since_s, limit));
+                }
+            }
+            prop_assert_eq!(block_on(store.reader().verify()).unwrap().faults, Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn sayings_commute(mut requests in vec(any_request(), 0..16), seed in any::<u64>()) {
+        for place in Place::each() {
+            let other = match place { Place::Embedded(_) => Place::embedded(), Place::Memory(_) => Place::memory() };
+            let (one, two) = (place.open(), other.open());
+            block_on(learn(&one, &requests));
+            requests.sort_by_key(|r| (r.said.at_s.wrapping_mul(7) ^ seed as i64, r.id, r.said.label));
+            block_on(learn(&two, &requests));
+            prop_assert_eq!(block_on(dump(one.reader())), block_on(dump(two.reader())));
+            prop_assert_eq!(block_on(answers(one.reader())), block_on(answers(two.reader())));
+        }
+    }
+
+    #[test]
+    fn forgetting_restores_and_the_opposite_equals_it_alone(
+        requests in vec(any_request(), 0..12), which in any::<bool>(), n in 0..3u64,
+    ) {
+        let (label, opposite) = if which { (JUNK, NOT_JUNK) } else { (NOT_JUNK, JUNK) };
+        let of_n = |label, at_s| LabelRequest { identities: identities(n), ..request(n, label, at_s) };
+        // The delivery was not labelled before.
+        let others: Vec<_> = requests.into_iter().filter(|r| r.id != id(n)).collect();
+        for place in Place::each() {
+            let other = match place { Place::Embedded(_) => Place::embedded(), Place::Memory(_) => Place::memory() };
+            let (store, alone) = (place.open(), other.open());
+            block_on(async {
+                learn(&store, &others).await;
+                let before = (dump(store.reader()).await, answers(store.reader()).await);
+                learn(&store, &[of_n(label, 100)]).await;
+                learn(&store, &[of_n(None, 101)]).await;
+                assert_eq!((dump(store.reader()).await, answers(store.reader()).await), before);
+
+                learn(&alone, &others).await;
+                learn(&alone, &[of_n(opposite, 103)]).await;
+                learn(&store, &[of_n(label, 102), of_n(opposite, 103)]).await;
+                assert_eq!(dump(store.reader()).await, dump(alone.reader()).await);
+                assert_eq!(answers(store.reader()).await, answers(alone.reader()).await);
+            });
+        }
+    }
+
+    #[test]
+    fn rebuilding_a_sound_store_changes_nothing(requests in vec(any_request(), 0..24)) {
+        for place in Place::each() {
+            let store = place.open();
+            block_on(async {
+                learn(&store, &requests).await;
+                let before = (dump(store.reader()).await, answers(store.reader()).await);
+                store.rebuild().await.unwrap();
+                assert_eq!((dump(store.reader()).await, answers(store.reader()).await), before);
+                assert_eq!(store.reader().verify().await.unwrap().faults_count, 0);
+            });
+        }
+    }
+}
