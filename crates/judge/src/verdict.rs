@@ -162,7 +162,7 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
     // Highest rank first. The first one that acts decides; the rest are kept as overruled.
     let mut court = Court::default();
     if pass.is_some() {
-        court.hear_above_whitelist(&opinions, is_by_name(pass) && !*passes_forged);
+        court.hear_above_whitelist(&opinions, is_by_name(pass) && !*passes_forged, *shadow);
     }
     if let Some(hit) = pass {
         court.hear(Source::WhiteList, whitelist_text(hit), Disposition::Accept, false);
@@ -210,9 +210,21 @@ struct Heard {
     rule: Rule,
     /// What a failure leads to.
     disposition: Disposition,
+    /// What the author domain's owner wishes; nothing but for `dmarc`.
+    wish: Wish,
 }
 
 impl Heard {
+    /// Whether a whitelist entry cannot overrule it: a virus; and, where the entry goes `by_name`, the proof that the
+    /// name is forged, whatever the operator makes of that.
+    fn outranks_whitelist(&self, by_name: bool) -> bool {
+        match self.check {
+            Check::Clamav => true,
+            Check::Dmarc => by_name && (self.wish == Wish::Reject || !matches!(self.opinion, Opinion::Fails(_))),
+            _ => false,
+        }
+    }
+
     /// Whether a failure has a consequence.
     fn acts(&self, shadow: bool) -> bool {
         let never_shadowed = self.check == Check::Clamav;
@@ -256,20 +268,16 @@ impl Court {
         self.reasons.push(Reason { source, text, effect });
     }
 
-    /// What a whitelist entry cannot overrule: a virus; and, where it goes by a name, the proof that the name is forged.
-    fn hear_above_whitelist(&mut self, opinions: &[Heard], by_name: bool) {
-        for heard in opinions {
-            let outranks = match heard.check {
-                Check::Clamav => true,
-                Check::Dmarc => by_name && matches!(heard.disposition, Disposition::Reject(_)),
-                _ => false,
-            };
-            if !outranks || !heard.acts(false) {
-                continue;
-            }
+    /// What a whitelist entry cannot overrule.
+    fn hear_above_whitelist(&mut self, opinions: &[Heard], by_name: bool, shadow: bool) {
+        let outranking = |heard: &&Heard| !heard.rule.soft && heard.outranks_whitelist(by_name);
+        for heard in opinions.iter().filter(outranking) {
             match (&heard.opinion, heard.fault()) {
                 (Opinion::Open(group), _) => self.needs.add(*group),
-                (_, Some((text, disposition))) => self.hear(Source::Check(heard.check), text, disposition, false),
+                (_, Some((text, disposition))) => {
+                    let is_shadowed = !heard.acts(shadow);
+                    self.hear(Source::Check(heard.check), text, disposition, is_shadowed);
+                }
                 _ => {}
             }
         }
@@ -419,6 +427,7 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
             opinion,
             rule,
             disposition,
+            wish: if check == Check::Dmarc { wish } else { Wish::None },
         })
     });
     let signals = Signals {

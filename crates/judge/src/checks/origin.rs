@@ -172,8 +172,9 @@ pub fn dmarc_failure(
         Err(opinion) => return DmarcOpinion::of(opinion),
     };
     if let Some(fault) = origin.author.found().and_then(author_fault) {
-        // Servers of old write `From: <MAILER-DAEMON>`, and what they say of our own mail is worth having.
-        if path.is_null() && !matches!(origin.author.found(), Some(Author::Several(_))) {
+        // Servers of old write `From: <MAILER-DAEMON>`, and what they say of our own mail is worth having. An author who
+        // cannot be read is another matter: programs may show one, and anybody can send with a null reverse-path.
+        if path.is_null() && matches!(origin.author.found(), Some(Author::None)) {
             return DmarcOpinion::of(Opinion::Excused(fault));
         }
         return DmarcOpinion {
