@@ -8,11 +8,12 @@
 //! again with it. [`conclude`] makes do with what is known, so that a stored verdict can be replayed.
 
 use crate::auth::dmarc::Wish;
-use crate::checks::{Answers, Check, DmarcOpinion, Group, Opinion, ZonesOpinion, rdns_rule, run};
-use crate::evidence::{MessageFacts, RecipientFacts, UserStanding};
+use crate::checks::{Answers, Check, DmarcOpinion, Group, Opinion, ZonesOpinion, is_known, rdns_rule, run};
+use crate::evidence::{Fact, MessageFacts, RecipientFacts, UserStanding};
 use crate::lists::{BlacklistHit, WhitelistHit};
 use crate::policy::{Action, DmarcQuarantine, Folder, OnTrouble, Policy, Rule};
 use crate::reason::{Effect, Reason, Source};
+use crate::reputation::Standing;
 use mail::Line;
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,8 @@ pub struct Needs {
     pub zones: bool,
     /// [`MessageFacts::virus`].
     pub virus: bool,
+    /// [`RecipientFacts::standing`].
+    pub standing: bool,
 }
 
 impl Needs {
@@ -115,6 +118,7 @@ impl Needs {
             Group::Origin => self.origin = true,
             Group::Zones => self.zones = true,
             Group::Virus => self.virus = true,
+            Group::Standing => self.standing = true,
         }
     }
 }
@@ -145,6 +149,7 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         passes_forged,
         forwarder: _,
         zones: _,
+        standing,
     } = recipient;
     let Policy {
         shadow,
@@ -157,7 +162,8 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
     let pass = whitelisted
         .as_ref()
         .filter(|hit| user_fault.is_none() || *whitelist_unknown_users || matches!(hit, WhitelistHit::Recipient(_)));
-    let (opinions, signals) = opinions(run(message, recipient, policy), message, policy);
+    let (mut opinions, mut signals) = opinions(run(message, recipient, policy), message, policy);
+    spare(&mut opinions, &mut signals, acquaintance(standing, policy), message);
 
     // Highest rank first. The first one that acts decides; the rest are kept as overruled.
     let mut court = Court::default();
@@ -223,6 +229,11 @@ impl Heard {
             Check::Dmarc => by_name && (self.wish == Wish::Reject || !matches!(self.opinion, Opinion::Fails(_))),
             _ => false,
         }
+    }
+
+    /// One of the operator's plain checks, which stand before viruses, DMARC and reputation.
+    fn is_plain(&self) -> bool {
+        !matches!(self.check, Check::Clamav | Check::Dmarc | Check::Reputation)
     }
 
     /// Whether a failure has a consequence.
@@ -334,6 +345,49 @@ impl Court {
     }
 }
 
+/// Whether the mailbox welcomes the sender for certain, as far as the operator lets that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Acquaintance {
+    Known,
+    Stranger,
+    /// Nobody asked yet.
+    Open,
+}
+
+fn acquaintance(standing: &Fact<Standing>, policy: &Policy) -> Acquaintance {
+    let acts = |rule: &Rule| !rule.soft && !rule.shadow && !policy.shadow;
+    if !policy.checks.reputation.as_ref().is_some_and(acts) {
+        return Acquaintance::Stranger;
+    }
+    match standing {
+        Fact::NotAsked => Acquaintance::Open,
+        standing if is_known(standing) => Acquaintance::Known,
+        Fact::Found(_) | Fact::Skipped(_) | Fact::Unavailable(_) => Acquaintance::Stranger,
+    }
+}
+
+/// What a good standing spares its sender: mild signals, and those plain checks whose files say `known = "pass"`.
+fn spare(opinions: &mut [Heard], signals: &mut Signals, acquaintance: Acquaintance, message: &MessageFacts) {
+    if acquaintance == Acquaintance::Stranger {
+        return;
+    }
+    signals.is_open = false;
+    signals.texts.clear();
+    for heard in opinions
+        .iter_mut()
+        .filter(|heard| heard.rule.known_passes && heard.is_plain())
+    {
+        let Opinion::Fails(text) = &heard.opinion else { continue };
+        heard.opinion = match acquaintance {
+            Acquaintance::Open if message.origin.is_open() => Opinion::Open(Group::Origin),
+            Acquaintance::Open => Opinion::Open(Group::Standing),
+            Acquaintance::Known | Acquaintance::Stranger => Opinion::Excused(Line::reason(
+                format!("{text}, but this mailbox knows the sender").as_bytes(),
+            )),
+        };
+    }
+}
+
 /// Mild signals.
 struct Signals {
     texts: Vec<Line>,
@@ -384,6 +438,7 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
         tls,
         clamav,
         dmarc,
+        reputation,
     } = answers;
     let ZonesOpinion {
         plain,
@@ -412,6 +467,7 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
         (Check::Tls, tls, rules.tls.as_ref()),
         (Check::Clamav, clamav, rules.clamav.as_ref()),
         (Check::Dmarc, dmarc, rules.dmarc.as_ref()),
+        (Check::Reputation, reputation, rules.reputation.as_ref()),
     ];
     let heard = heard.into_iter().filter_map(|(check, opinion, rule)| {
         let rule = rule.filter(|_| opinion != Opinion::Passes)?.clone();
