@@ -11,10 +11,11 @@ use crate::dns::{Dns, Settings};
 use crate::domains::DomainView;
 use crate::virus::Clamd;
 use crate::zones::ZoneHealth;
-use futures_util::future::{join_all, join3};
+use futures_util::future::{join_all, join4};
 use judge::auth::Sealed;
 use judge::auth::author;
 use judge::auth::dkim::BodyHashes;
+use judge::auth::dmarc::DmarcResult;
 use judge::auth::iprev;
 use judge::auth::org::PublicSuffixes;
 use judge::dnsbl::{Target, Zone};
@@ -22,6 +23,7 @@ use judge::evidence::{Fact, ForwarderHit, MessageFacts, Origin, RecipientFacts};
 use judge::gather::{self, Asked, Claims};
 use judge::lists::Probe;
 use judge::policy::Policy;
+use judge::reputation::{self, Sender, Standing};
 use judge::resolver::Resolver;
 use judge::verdict::{Needs, Step, Verdict, conclude, decide};
 use judge::virus::VirusScan;
@@ -32,6 +34,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use store::Reader;
 use tokio::time::Instant;
 
 /// There are three groups of facts; a verdict that still needs some after they were asked for never ends.
@@ -70,6 +73,8 @@ pub struct Subject<'a> {
     pub body: &'a Arc<Body>,
     /// The client's address is that of a proxy that could not say who the client is.
     pub is_client_unknown: bool,
+    /// What is remembered of correspondents; nobody asks it, if `None`.
+    pub memory: Option<&'a Reader>,
 }
 
 /// Who answers questions about names.
@@ -233,9 +238,16 @@ impl Inquiry {
                 (true, None) => Some(Fact::Unavailable(no_dns())),
             }
         });
-        let (origin, virus, zones) = join3(origin, virus, join_all(zones)).await;
-        for (seat, zones) in seats.iter_mut().zip(zones) {
+        let standings = seats.iter().zip(needs).map(|(seat, needs)| async {
+            match needs.standing {
+                true => Some(self.standing(subject, known, seat).await),
+                false => None,
+            }
+        });
+        let (origin, virus, zones, standings) = join4(origin, virus, join_all(zones), join_all(standings)).await;
+        for (seat, (zones, standing)) in seats.iter_mut().zip(zones.into_iter().zip(standings)) {
             seat.facts.zones = zones.unwrap_or_else(|| std::mem::take(&mut seat.facts.zones));
+            seat.facts.standing = standing.unwrap_or_else(|| std::mem::take(&mut seat.facts.standing));
         }
         if let Some(origin) = origin {
             facts.origin = origin;
@@ -282,6 +294,43 @@ impl Inquiry {
             questions_max: self.questions_max,
         };
         gather::origin(claims, &sealed, &bodies, iprev, &self.suffixes, asked).await
+    }
+
+    /// What the recipient's mailbox remembers of the sender. Where DNS could not say who that is, nothing is asked: a
+    /// friend must not count as a forger because a server was down.
+    async fn standing(&self, subject: &Subject<'_>, facts: &MessageFacts, seat: &Seat<'_>) -> Fact<Standing> {
+        let Some(memory) = subject.memory else {
+            return Fact::Skipped(Line::literal("no history is asked"));
+        };
+        let is_proven = facts
+            .origin
+            .dmarc
+            .found()
+            .is_some_and(|dmarc| dmarc.result != DmarcResult::TempError);
+        if !is_proven {
+            return Fact::Skipped(Line::literal("it could not be proven who sent it"));
+        }
+        let sender = self.sender(facts, seat.facts);
+        let (mailbox, now_s) = (seat.facts.mailbox.clone(), facts.received_s);
+        let walked = memory.consult(move |history| {
+            Box::pin(async move { reputation::standing(&sender, &mailbox, history, now_s).await })
+        });
+        match walked.await {
+            Ok(Ok(standing)) => Fact::Found(standing),
+            Ok(Err(unavailable)) => Fact::Unavailable(unavailable.0),
+            Err(error) => Fact::Unavailable(Line::reason(error.to_string().as_bytes())),
+        }
+    }
+
+    /// By which names a message is known, and the author's local part: what a label of it is filed under.
+    pub fn sender(&self, facts: &MessageFacts, recipient: &RecipientFacts) -> Sender {
+        let forwarded = recipient.forwarder.as_ref().is_some_and(|hit| hit.is_proven);
+        Sender::of(facts, &self.suffixes, forwarded)
+    }
+
+    /// The organization that a domain belongs to.
+    pub fn organization(&self, domain: &Domain) -> Domain {
+        self.suffixes.organizational(domain)
     }
 
     /// A scan has a limit of its own.

@@ -24,6 +24,7 @@ type Unknown = BTreeMap<String, IgnoredAny>;
 
 /// One case.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(expecting = "a case")]
 pub struct Case {
     /// By what people call it.
     pub id: Line,
@@ -53,6 +54,7 @@ pub struct Case {
 
 /// What the table says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "what shall follow")]
 pub struct Outcome {
     /// Junk, or not; `None` without a verdict. Must be said, if only by `null`.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -65,6 +67,7 @@ pub struct Outcome {
 
 /// A message of the past, or the new one.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(expecting = "a message")]
 struct Message {
     #[serde(deserialize_with = "mailbox")]
     mailbox: MailboxId,
@@ -113,6 +116,7 @@ struct Mask(Option<IpAddr>);
 
 /// Whom the owner wrote to, from whichever mailbox.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(expecting = "a message that was sent")]
 struct Sent {
     age_seconds: i64,
     localpart: Line,

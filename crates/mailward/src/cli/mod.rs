@@ -11,6 +11,7 @@ mod explain;
 mod parts;
 mod quarantine;
 mod report;
+mod reputation;
 mod scan;
 mod serve;
 mod sockets;
@@ -66,6 +67,8 @@ enum Command {
     Quarantine(quarantine::Options),
     /// Sum up what was recorded
     Report(report::Options),
+    /// Check what reputation makes of cases from a file
+    Reputation(reputation::Options),
 }
 
 /// What stops a command: said on standard error, exit code 2.
@@ -129,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Why(options) => ask::run(config, Ask::Why(options)),
         Command::Quarantine(options) => ask::run(config, Ask::Quarantine(options)),
         Command::Report(options) => ask::run(config, Ask::Report(options)),
+        Command::Reputation(options) => reputation::run(&options),
     };
     done.unwrap_or_else(|trouble| {
         // Whether or not somebody reads it.

@@ -214,6 +214,7 @@ impl Bench {
             message: &message,
             body: &body,
             is_client_unknown: self.client.is_none(),
+            memory: None,
         };
         let verdict = self.verdict(&subject, &mut facts, &mut recipient);
         Judged {
@@ -273,6 +274,7 @@ impl Bench {
                     whitelisted,
                     forwarder: None,
                     zones: Fact::NotAsked,
+                    standing: Fact::NotAsked,
                 }
             }
             None => RecipientFacts {
@@ -284,6 +286,7 @@ impl Bench {
                 passes_forged: false,
                 forwarder: None,
                 zones: Fact::NotAsked,
+                standing: Fact::NotAsked,
             },
         }
     }

@@ -37,6 +37,7 @@ mod ops;
 mod origin;
 mod postfix;
 mod relaying;
+mod reputation;
 mod rig;
 mod shadow_report;
 mod smuggling;

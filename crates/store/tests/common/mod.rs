@@ -87,6 +87,7 @@ fn recipient(address: &str) -> RecipientFacts {
         passes_forged: false,
         forwarder: None,
         zones: Fact::NotAsked,
+        standing: Fact::NotAsked,
     }
 }
 
@@ -248,6 +249,7 @@ fn recipient_facts() -> impl Strategy<Value = RecipientFacts> {
                 passes_forged,
                 forwarder,
                 zones,
+                standing: Fact::NotAsked,
             },
         )
 }
