@@ -221,6 +221,23 @@ struct Heard {
 }
 
 impl Heard {
+    fn new(check: Check, opinion: Opinion, rule: Rule, wish: Wish, quarantine: &DmarcQuarantine) -> Heard {
+        let (rule, disposition) = match check {
+            Check::Dmarc => dmarc_rule(rule, wish, quarantine),
+            _ => {
+                let action = rule.action.clone();
+                (rule, disposition(action))
+            }
+        };
+        Heard {
+            check,
+            opinion,
+            rule,
+            disposition,
+            wish,
+        }
+    }
+
     /// Whether a whitelist entry cannot overrule it: a virus; and, where the entry goes `by_name`, the proof that the
     /// name is forged, whatever the operator makes of that.
     fn outranks_whitelist(&self, by_name: bool) -> bool {
@@ -471,20 +488,8 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
     ];
     let heard = heard.into_iter().filter_map(|(check, opinion, rule)| {
         let rule = rule.filter(|_| opinion != Opinion::Passes)?.clone();
-        let (rule, disposition) = match check {
-            Check::Dmarc => dmarc_rule(rule, wish, &rules.dmarc_quarantine),
-            _ => {
-                let action = rule.action.clone();
-                (rule, disposition(action))
-            }
-        };
-        Some(Heard {
-            check,
-            opinion,
-            rule,
-            disposition,
-            wish: if check == Check::Dmarc { wish } else { Wish::None },
-        })
+        let wish = if check == Check::Dmarc { wish } else { Wish::None };
+        Some(Heard::new(check, opinion, rule, wish, &rules.dmarc_quarantine))
     });
     let signals = Signals {
         texts: signals,
