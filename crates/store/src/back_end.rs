@@ -73,6 +73,20 @@ impl BackEnd {
     }
 }
 
+impl View {
+    /// Runs `questions`, all as of one moment where the back-end has such.
+    pub(crate) fn at_one_moment<T>(&mut self, questions: impl FnOnce(&mut View) -> T) -> Result<T, StoreError> {
+        if let View::Sqlite(view) = self {
+            view.begin_moment()?;
+        }
+        let answer = questions(self);
+        if let View::Sqlite(view) = self {
+            view.end_moment()?;
+        }
+        Ok(answer)
+    }
+}
+
 /// Asks whichever back-end there is.
 macro_rules! questions {
     ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {

@@ -15,6 +15,7 @@ mod scan;
 mod serve;
 mod sockets;
 mod status;
+mod store;
 mod why;
 
 use crate::config::{Config, Fault};
@@ -66,6 +67,8 @@ enum Command {
     Quarantine(quarantine::Options),
     /// Sum up what was recorded
     Report(report::Options),
+    /// Look after the store: its size, its soundness, and what makes history
+    Store(store::Options),
 }
 
 /// What stops a command: said on standard error, exit code 2.
@@ -91,7 +94,7 @@ impl Trouble {
     }
 
     /// A store that cannot be opened.
-    fn store(path: &Path, error: &store::OpenError) -> Trouble {
+    fn store(path: &Path, error: &::store::OpenError) -> Trouble {
         Trouble::Said(format!("{}: {error}", path.display()), error.hint().map(str::to_owned))
     }
 
@@ -124,6 +127,7 @@ pub fn run() -> ExitCode {
         Command::Serve(options) => serve::run(config, &options),
         Command::Scan(options) => scan::run(config, &options),
         Command::Check(options) => check::run(config, &options),
+        Command::Store(options) => store::run(config, &options),
         Command::Status(options) => ask::run(config, Ask::Status(options)),
         Command::Reload => ask::run(config, Ask::Reload),
         Command::Why(options) => ask::run(config, Ask::Why(options)),

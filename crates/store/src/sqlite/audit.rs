@@ -15,7 +15,7 @@ const CHECK_LINES_MAX: u32 = 20;
 
 impl View {
     pub(crate) fn stats(&mut self) -> Result<Stats, rusqlite::Error> {
-        let moment = self.0.transaction()?;
+        let moment = self.db.transaction()?;
         let count =
             |sql: &str| moment.query_row(&format!("SELECT count(*) FROM {sql}"), [], |row| row.get::<_, i64>(0));
         let count = |sql: &str| count(sql).map(i64::cast_unsigned);
@@ -38,7 +38,7 @@ impl View {
 
     /// One mailbox or a part of it.
     pub(crate) fn export(&mut self, from: Option<ExportMark>, limit: usize) -> Result<ExportPage, StoreError> {
-        let moment = self.0.transaction()?;
+        let moment = self.db.transaction()?;
         let mark = match from {
             Some(mark) => Some(mark.0),
             None => mailbox_after(&moment, "")?,
@@ -80,7 +80,7 @@ impl View {
 
     /// SQLite's own check, and whether what is derived is what the truth makes.
     pub(crate) fn verify(&mut self) -> Result<Verified, rusqlite::Error> {
-        let moment = self.0.transaction()?;
+        let moment = self.db.transaction()?;
         let mut verified = Verified::default();
         let mut check = moment.prepare(&format!("PRAGMA integrity_check({CHECK_LINES_MAX})"))?;
         let mut lines = check.query([])?;
