@@ -311,7 +311,7 @@ async fn open(path: &Path) {
     let begun = Instant::now();
     let store = Store::open(path).unwrap();
     let opened = begun.elapsed();
-    store.recent(1).await.unwrap();
+    store.reader().cursor("none").await.unwrap();
     let answered = begun.elapsed();
     println!(
         "open: {:.1} ms, first answer after {:.1} ms",
