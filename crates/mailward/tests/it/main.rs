@@ -40,6 +40,7 @@ mod relaying;
 mod rig;
 mod shadow_report;
 mod smuggling;
+mod store_commands;
 mod support;
 mod tidy;
 mod tree;
