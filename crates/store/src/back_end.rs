@@ -73,13 +73,34 @@ impl BackEnd {
     }
 }
 
+impl View {
+    pub(crate) fn export(&mut self, from: Option<ExportMark>, limit: usize) -> Result<ExportPage, StoreError> {
+        match self {
+            View::Sqlite(view) => view.export(from, limit),
+            View::Memory(view) => view.export(from, limit),
+        }
+    }
+
+    /// Runs `questions`, all as of one moment where the back-end has such.
+    pub(crate) fn at_one_moment<T>(&mut self, questions: impl FnOnce(&mut View) -> T) -> Result<T, StoreError> {
+        if let View::Sqlite(view) = self {
+            view.begin_moment().map_err(sqlite::unavailable)?;
+        }
+        let answer = questions(self);
+        if let View::Sqlite(view) = self {
+            view.end_moment().map_err(sqlite::unavailable)?;
+        }
+        Ok(answer)
+    }
+}
+
 /// Asks whichever back-end there is.
 macro_rules! questions {
     ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
         impl View {
             $(pub(crate) fn $name(&mut self, $($argument: $kind),*) -> Result<$answer, StoreError> {
                 match self {
-                    View::Sqlite(view) => view.$name($($argument),*).map_err(StoreError::from),
+                    View::Sqlite(view) => view.$name($($argument),*).map_err(sqlite::unavailable),
                     View::Memory(view) => view.$name($($argument),*),
                 }
             })*
@@ -97,6 +118,5 @@ questions! {
     label(mailbox: &str, id: MailwardId) -> Option<LabelRow>;
     cursor(name: &str) -> Option<Vec<u8>>;
     stats() -> Stats;
-    export(from: Option<ExportMark>, limit: usize) -> ExportPage;
     verify() -> Verified;
 }

@@ -145,7 +145,8 @@ fn octets(domain: &Domain) -> &[u8] {
     domain.as_str().as_bytes()
 }
 
-fn key(kind: u8, parts: &[&[u8]]) -> [u8; 16] {
+/// Sixteen octets for a kind and its parts; each part with its length before it, so that they do not run together.
+pub(crate) fn key(kind: u8, parts: &[&[u8]]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&[kind]);
     for part in parts {

@@ -7,6 +7,7 @@ use crate::greylist::{GreylistKey, Greylisted};
 use crate::history::{CorrespondentKey, IdentityKey, Remembered, Sent, SentRow};
 use crate::id::MailwardId;
 use crate::label::{LabelRequest, LabelRow, Labelled};
+use crate::rates::{Rate, RateNetwork};
 use crate::reader::Asker;
 use crate::store::{Reader, Store};
 use crate::writer::{Expire, GreylistTimes, Memory, Told, Work};
@@ -111,6 +112,20 @@ impl Store {
         self.writer.expire(Expire::History(before_s)).await
     }
 
+    /// Counts a message of `octets` octets from some networks to a mailbox, if `admits` says so of what that mailbox
+    /// got from each of them before, in their order. Whether it did. Nobody else counts in between. Asks memory only,
+    /// and a restart forgets; a window is up to five seconds longer than a minute, up to an hour longer than a day.
+    pub fn rate_count(
+        &self,
+        mailbox: &MailboxId,
+        networks: &[RateNetwork],
+        now_s: i64,
+        octets: u64,
+        admits: impl FnOnce(&[Rate]) -> bool,
+    ) -> bool {
+        self.rates.count(mailbox, networks, now_s, octets, admits)
+    }
+
     /// Keeps how far somebody has read something, under a name of his own; `None` forgets it. **Synced.**
     pub async fn set_cursor(&self, name: &str, value: Option<Vec<u8>>) -> Result<(), StoreError> {
         let name = name.to_owned();
@@ -157,7 +172,7 @@ impl Reader {
     }
 
     /// Runs something that asks many questions on the thread that reads, so that all of them cost one change of
-    /// threads. All answers are at hand there: `walk` must wait for nothing else, or the answer is
+    /// threads, and are answered as of one moment. All answers are at hand there: `walk` must wait for nothing else, or the answer is
     /// [`StoreError::Unavailable`].
     pub async fn consult<T, W>(&self, walk: W) -> Result<T, StoreError>
     where
@@ -165,14 +180,7 @@ impl Reader {
         W: for<'a> FnOnce(&'a dyn History) -> BoxFuture<'a, T> + Send + 'static,
     {
         self.asker
-            .ask(move |view| {
-                let at_hand = AtHand(Mutex::new(view));
-                let mut walking = walk(&at_hand);
-                match walking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                    Poll::Ready(answer) => Ok(answer),
-                    Poll::Pending => Err(StoreError::Unavailable("a walk waited for something else".to_owned())),
-                }
-            })
+            .ask(move |view| view.at_one_moment(|view| walk_to_its_end(view, walk))?)
             .await
     }
 
@@ -236,6 +244,18 @@ impl History for Reader {
 
 fn unavailable(why: StoreError) -> HistoryUnavailable {
     HistoryUnavailable(Line::reason(why.to_string().as_bytes()))
+}
+
+fn walk_to_its_end<T, W>(view: &mut View, walk: W) -> Result<T, StoreError>
+where
+    W: for<'a> FnOnce(&'a dyn History) -> BoxFuture<'a, T>,
+{
+    let at_hand = AtHand(Mutex::new(view));
+    let mut walking = walk(&at_hand);
+    match walking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Ok(answer),
+        Poll::Pending => Err(StoreError::Unavailable("a walk waited for something else".to_owned())),
+    }
 }
 
 /// History as the thread that reads has it: every answer is there at once.

@@ -11,7 +11,7 @@
 //! - [`MailwardId`]: the name of a message in replies, logs and headers.
 //! - [`Label`], [`Said`], [`LabelRequest`]: what a person says of a delivery. [`Sent`]: whom he wrote to. Both are the
 //!   truth, from which the history that reputation asks for is derived; [`Remembered`] is either, as exported.
-//! - [`GreylistKey`], [`Greylisted`]: who tried when.
+//! - [`GreylistKey`], [`Greylisted`]: who tried when. [`RateNetwork`], [`Rate`]: how much came from where.
 //! - [`Stats`], [`Verified`], [`ExportPage`]: the store as a whole.
 //! - [`LedgerKey`]: which message of which sender a partial delivery belongs to.
 //! - [`OpenError`], [`StoreError`]: what can be wrong.
@@ -32,6 +32,7 @@ mod label;
 mod ledger;
 mod memory;
 mod policy;
+mod rates;
 mod reader;
 mod record;
 mod rows;
@@ -48,5 +49,6 @@ pub use label::{Label, LabelRequest, Labelled, Said};
 pub use ledger::{LEDGER_LIFE_S, LEDGER_RECIPIENTS_MAX, LedgerKey};
 pub use memory::MemoryDisk;
 pub use policy::{PolicyDigest, SealedPolicy};
+pub use rates::{Amount, RATES_MAX, Rate, RateNetwork};
 pub use record::{Ending, Judged, Outcome, Page, RecipientRecord, Record, Since, Stored, Summary, Which};
 pub use store::{Reader, Store};

@@ -5,6 +5,7 @@ use crate::error::{OpenError, StoreError};
 use crate::id::MailwardId;
 use crate::ledger::{Ledger, LedgerKey};
 use crate::memory::MemoryDisk;
+use crate::rates::Rates;
 use crate::reader::Asker;
 use crate::record::{Ending, Page, Record, Since, Stored, Summary};
 use crate::rows::{EndingRow, RecordRows};
@@ -26,6 +27,7 @@ pub struct Store {
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,
     ledger: Arc<Ledger>,
+    pub(crate) rates: Rates,
 }
 
 /// Reads a store, also beside the process that writes to it. What was synced before a question was asked is in the
@@ -55,6 +57,7 @@ impl Store {
             writer,
             reader: Reader::at(location)?,
             ledger,
+            rates: Rates::default(),
         })
     }
 

@@ -16,6 +16,7 @@ mod scan;
 mod serve;
 mod sockets;
 mod status;
+mod store;
 mod why;
 
 use crate::config::{Config, Fault};
@@ -69,6 +70,8 @@ enum Command {
     Report(report::Options),
     /// Check what reputation makes of cases from a file
     Reputation(reputation::Options),
+    /// Look after the store: its size, its soundness, and what makes history
+    Store(store::Options),
 }
 
 /// What stops a command: said on standard error, exit code 2.
@@ -94,7 +97,7 @@ impl Trouble {
     }
 
     /// A store that cannot be opened.
-    fn store(path: &Path, error: &store::OpenError) -> Trouble {
+    fn store(path: &Path, error: &::store::OpenError) -> Trouble {
         Trouble::Said(format!("{}: {error}", path.display()), error.hint().map(str::to_owned))
     }
 
@@ -127,6 +130,7 @@ pub fn run() -> ExitCode {
         Command::Serve(options) => serve::run(config, &options),
         Command::Scan(options) => scan::run(config, &options),
         Command::Check(options) => check::run(config, &options),
+        Command::Store(options) => store::run(config, &options),
         Command::Status(options) => ask::run(config, Ask::Status(options)),
         Command::Reload => ask::run(config, Ask::Reload),
         Command::Why(options) => ask::run(config, Ask::Why(options)),

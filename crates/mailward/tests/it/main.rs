@@ -41,6 +41,7 @@ mod reputation;
 mod rig;
 mod shadow_report;
 mod smuggling;
+mod store_commands;
 mod support;
 mod tidy;
 mod tree;

@@ -1,8 +1,8 @@
 //! Counts, export and verification. They take long and are asked of a connection of their own.
 
 use super::history::{REGISTER, SENT, register, sent_row};
-use super::layout;
 use super::read::View;
+use super::{layout, unavailable};
 use crate::audit::{After, ExportMark, ExportPage, Mark, Stats, Verified};
 use crate::error::StoreError;
 use crate::history::{CorrespondentKey, Remembered, SentRow};
@@ -15,7 +15,7 @@ const CHECK_LINES_MAX: u32 = 20;
 
 impl View {
     pub(crate) fn stats(&mut self) -> Result<Stats, rusqlite::Error> {
-        let moment = self.0.transaction()?;
+        let moment = self.db.transaction()?;
         let count =
             |sql: &str| moment.query_row(&format!("SELECT count(*) FROM {sql}"), [], |row| row.get::<_, i64>(0));
         let count = |sql: &str| count(sql).map(i64::cast_unsigned);
@@ -38,10 +38,10 @@ impl View {
 
     /// One mailbox or a part of it.
     pub(crate) fn export(&mut self, from: Option<ExportMark>, limit: usize) -> Result<ExportPage, StoreError> {
-        let moment = self.0.transaction()?;
+        let moment = self.db.transaction().map_err(unavailable)?;
         let mark = match from {
             Some(mark) => Some(mark.0),
-            None => mailbox_after(&moment, "")?,
+            None => mailbox_after(&moment, "").map_err(unavailable)?,
         };
         let Some(mark) = mark else {
             return Ok(ExportPage::default());
@@ -49,7 +49,7 @@ impl View {
         let limit = limit.max(1);
         match &mark.after {
             After::Label(number) => {
-                let rows = labels(&moment, &mark.mailbox, *number, limit)?;
+                let rows = labels(&moment, &mark.mailbox, *number, limit).map_err(unavailable)?;
                 let next = match rows.last() {
                     Some(last) if rows.len() == limit => Mark::label(mark.mailbox, last.id),
                     _ => Mark::sent(mark.mailbox),
@@ -61,13 +61,13 @@ impl View {
                 })
             }
             After::Sent(domain, local, organization) => {
-                let rows = sent(&moment, &mark.mailbox, [domain, local, organization], limit)?;
+                let rows = sent(&moment, &mark.mailbox, [domain, local, organization], limit).map_err(unavailable)?;
                 let next = match rows.last() {
                     Some(last) if rows.len() == limit => Some(Mark {
                         mailbox: mark.mailbox,
                         after: After::Sent(last.domain.clone(), last.local.clone(), last.organization.clone()),
                     }),
-                    _ => mailbox_after(&moment, &mark.mailbox)?,
+                    _ => mailbox_after(&moment, &mark.mailbox).map_err(unavailable)?,
                 };
                 let read = |row: SentRow| row.read().map(Remembered::Sent);
                 Ok(ExportPage {
@@ -80,7 +80,7 @@ impl View {
 
     /// SQLite's own check, and whether what is derived is what the truth makes.
     pub(crate) fn verify(&mut self) -> Result<Verified, rusqlite::Error> {
-        let moment = self.0.transaction()?;
+        let moment = self.db.transaction()?;
         let mut verified = Verified::default();
         let mut check = moment.prepare(&format!("PRAGMA integrity_check({CHECK_LINES_MAX})"))?;
         let mut lines = check.query([])?;

@@ -23,6 +23,8 @@ const CHECKPOINT_PAGES: u32 = 2000;
 const LOG_OCTETS_KEPT: u32 = 16 << 20;
 /// The smallest page of a database, in octets.
 const DATABASE_OCTETS_MIN: u64 = 512;
+/// Memory for pages of one connection that reads, in KiB: the inner pages of ten million rows of history.
+const READ_CACHE_KIB: u32 = 16 << 10;
 /// Distinct statements of one connection; more than there are.
 const STATEMENTS: usize = 64;
 
@@ -160,7 +162,10 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
     let db = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     match layout(&db)? {
         0 => Err(OpenError::Missing),
-        LAYOUT => Ok(db),
+        LAYOUT => {
+            db.execute_batch(&format!("PRAGMA cache_size = -{READ_CACHE_KIB}"))?;
+            Ok(db)
+        }
         found => Err(OpenError::OlderLayout { found, known: LAYOUT }),
     }
 }

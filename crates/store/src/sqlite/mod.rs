@@ -23,8 +23,7 @@ pub(crate) use write::Database;
 
 use crate::error::StoreError;
 
-impl From<rusqlite::Error> for StoreError {
-    fn from(why: rusqlite::Error) -> StoreError {
-        StoreError::Unavailable(why.to_string())
-    }
+/// No impl of `From`: the dependency shall not show.
+pub(crate) fn unavailable(why: rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(why.to_string())
 }

@@ -18,28 +18,61 @@ const SHADOWED: &str = "\"effect\":\"shadowed\"";
 
 /// A connection that reads.
 #[derive(Debug)]
-pub(crate) struct View(pub(super) Connection);
+pub(crate) struct View {
+    pub(super) db: Connection,
+    /// The mailbox that was asked of last, and its number, which never changes: a walk asks of one mailbox only.
+    last_mailbox: Option<(String, i64)>,
+}
 
 impl View {
     pub(crate) fn open(path: &Path) -> Result<View, OpenError> {
-        layout::open_read_only(path).map(View)
+        let (db, last_mailbox) = (layout::open_read_only(path)?, None);
+        Ok(View { db, last_mailbox })
+    }
+
+    /// All questions until [`View::end_moment`] are as of now. That also saves each of them from locking the log and
+    /// from reading anew what the one before had read.
+    pub(crate) fn begin_moment(&mut self) -> Result<(), rusqlite::Error> {
+        self.db.prepare_cached("BEGIN")?.execute([]).map(|_| ())
+    }
+
+    pub(crate) fn end_moment(&mut self) -> Result<(), rusqlite::Error> {
+        self.db.prepare_cached("COMMIT")?.execute([]).map(|_| ())
+    }
+
+    /// The number of a mailbox that has any rows.
+    fn number(&mut self, mailbox: &str) -> Result<Option<i64>, rusqlite::Error> {
+        if let Some((last, number)) = &self.last_mailbox
+            && last == mailbox
+        {
+            return Ok(Some(*number));
+        }
+        let found: Option<i64> = self
+            .db
+            .prepare_cached("SELECT n FROM mailboxes WHERE name = ?1")?
+            .query_row([mailbox], |row| row.get(0))
+            .optional()?;
+        if let Some(number) = found {
+            self.last_mailbox = Some((mailbox.to_owned(), number));
+        }
+        Ok(found)
     }
 
     pub(crate) fn find(&mut self, id: MailwardId) -> Result<Option<FoundRows>, rusqlite::Error> {
-        find(&mut self.0, id)
+        find(&mut self.db, id)
     }
 
     pub(crate) fn recent(&mut self, limit: usize) -> Result<Vec<Summary>, rusqlite::Error> {
-        recent(&mut self.0, limit)
+        recent(&mut self.db, limit)
     }
 
     pub(crate) fn since(&mut self, since: Since) -> Result<PageRows, rusqlite::Error> {
-        page(&mut self.0, since)
+        page(&mut self.db, since)
     }
 
     pub(crate) fn used_octets(&mut self) -> Result<u64, rusqlite::Error> {
         // As of one moment.
-        layout::used_octets(&*self.0.transaction()?)
+        layout::used_octets(&*self.db.transaction()?)
     }
 
     pub(crate) fn newest(
@@ -49,10 +82,13 @@ impl View {
         since_s: i64,
         limit: u32,
     ) -> Result<Vec<HistoryRow>, rusqlite::Error> {
-        self.0
+        let Some(mailbox) = self.number(mailbox)? else {
+            return Ok(Vec::new());
+        };
+        self.db
             .prepare_cached(
                 "SELECT received_s, number, is_junk, author_local FROM history
-                 WHERE mailbox = (SELECT n FROM mailboxes WHERE name = ?1) AND identity = ?2 AND received_s >= ?3
+                 WHERE mailbox = ?1 AND identity = ?2 AND received_s >= ?3
                  ORDER BY received_s DESC, number DESC LIMIT ?4",
             )?
             .query_map(params![mailbox, identity.0, since_s, limit], |row| {
@@ -72,20 +108,23 @@ impl View {
         who: CorrespondentKey,
         since_s: i64,
     ) -> Result<bool, rusqlite::Error> {
-        self.0
+        let Some(mailbox) = self.number(mailbox)? else {
+            return Ok(false);
+        };
+        self.db
             .prepare_cached(
                 "SELECT 1 FROM correspondents
-                 WHERE mailbox = (SELECT n FROM mailboxes WHERE name = ?1) AND who = ?2 AND at_s >= ?3",
+                 WHERE mailbox = ?1 AND who = ?2 AND at_s >= ?3",
             )?
             .exists(params![mailbox, who.0, since_s])
     }
 
     pub(crate) fn label(&mut self, mailbox: &str, id: MailwardId) -> Result<Option<LabelRow>, rusqlite::Error> {
-        history::find(&self.0, mailbox, id)
+        history::find(&self.db, mailbox, id)
     }
 
     pub(crate) fn cursor(&mut self, name: &str) -> Result<Option<Vec<u8>>, rusqlite::Error> {
-        self.0
+        self.db
             .prepare_cached("SELECT value FROM cursors WHERE name = ?1")?
             .query_row([name], |row| row.get(0))
             .optional()
