@@ -23,22 +23,25 @@ use judge::evidence::{Fact, ForwarderHit, MessageFacts, Origin, RecipientFacts};
 use judge::gather::{self, Asked, Claims};
 use judge::lists::Probe;
 use judge::policy::Policy;
-use judge::reputation::{self, Sender, Standing};
+use judge::reputation::{self, AuthorClaim, ReversePathClaim, Sender, Standing, networks};
 use judge::resolver::Resolver;
 use judge::verdict::{Needs, Step, Verdict, conclude, decide};
 use judge::virus::VirusScan;
 use judge::zone::ZoneFile;
-use mail::{Domain, Line, Message};
+use mail::{Address, Domain, Line, MailboxId, Message};
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use store::Reader;
+use store::{Reader, Sent};
 use tokio::time::Instant;
 
 /// There are three groups of facts; a verdict that still needs some after they were asked for never ends.
 const ROUNDS_MAX: usize = 4;
+
+/// As [`Sender`] has them: nothing is cut of a local part.
+const LOCAL_CHARS_MAX: usize = 1000;
 
 /// Whom we ask. Shared by all messages.
 pub struct Inquiry {
@@ -328,9 +331,40 @@ impl Inquiry {
         Sender::of(facts, &self.suffixes, forwarded)
     }
 
-    /// The organization that a domain belongs to.
-    pub fn organization(&self, domain: &Domain) -> Domain {
-        self.suffixes.organizational(domain)
+    /// Somebody to whom only these things are known: for questions of people about a sender.
+    pub fn supposed(&self, address: &Address, client: Option<IpAddr>, is_proven: bool) -> Option<Sender> {
+        let domain = address.domain()?.clone();
+        let line = |text: &str| Line::clean(text.as_bytes(), LOCAL_CHARS_MAX);
+        let (local, written) = (line(&address.local().folded()), line(address.local().as_str()));
+        Some(Sender {
+            author: Some(AuthorClaim {
+                local: local.clone(),
+                written,
+                organization: self.suffixes.organizational(&domain),
+                domain: domain.clone(),
+                is_validated: is_proven,
+            }),
+            reverse_path: Some(ReversePathClaim {
+                local,
+                domain: domain.clone(),
+                is_validated: is_proven,
+            }),
+            helo: None,
+            dkim: if is_proven { vec![domain] } else { Vec::new() },
+            networks: client.map_or([None; 3], |client| networks(client).map(Some)),
+        })
+    }
+
+    /// That a mailbox's owner wrote to somebody; nothing for an address literal.
+    pub fn sent_to(&self, mailbox: &MailboxId, address: &Address, at_s: i64) -> Option<Sent> {
+        let domain = address.domain()?;
+        Some(Sent {
+            mailbox: mailbox.clone(),
+            local: Line::clean(address.local().as_str().as_bytes(), LOCAL_CHARS_MAX),
+            domain: domain.clone(),
+            organization: Some(self.suffixes.organizational(domain)),
+            at_s,
+        })
     }
 
     /// A scan has a limit of its own.

@@ -1,12 +1,17 @@
-//! `mailward reputation replay`: plays a file of cases through the reputation table, so that anybody can check what it
-//! makes of them. Needs no configuration, no store and no daemon.
+//! `mailward reputation`: what a mailbox's history makes of a sender; and `replay`, which plays a file of cases through
+//! the table, so that anybody can check it, and needs no configuration, no store and no daemon.
 
+use super::ask::{self, Ask};
+use super::desk::{Desk, Out};
 use super::{Trouble, complain, harmless, harmless_json};
 use clap::{Args, Subcommand};
 use judge::reputation::{Case, Outcome, Standing};
+use mail::Address;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
@@ -16,9 +21,62 @@ const FILE_OCTETS_MAX: u64 = 64 * 1024 * 1024;
 const HINT: &str = "`mailward reputation replay --help` says how a case is written";
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Options {
     #[command(subcommand)]
-    what: What,
+    what: Option<What>,
+    #[command(flatten)]
+    question: Option<Question>,
+}
+
+/// What a mailbox's history makes of a sender.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+pub(super) struct Question {
+    /// Whose history
+    mailbox: String,
+    /// The author
+    sender: String,
+    /// As if this address had connected
+    #[arg(long)]
+    ip: Option<IpAddr>,
+    /// As if neither SPF nor DKIM proved the author
+    #[arg(long)]
+    unproven: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Question {
+    /// Walks the table, and shows each question on the way.
+    pub(super) fn answer(&self, desk: &Desk, out: &mut Out<'_>) -> Result<u8, Trouble> {
+        let mailbox = desk.mailbox_of(&self.mailbox)?;
+        if !desk.may_see(&mailbox) {
+            return Err(Trouble::new(format!("{mailbox} is not your mailbox")));
+        }
+        let parsed = Address::parse(&self.sender);
+        let address = parsed.map_err(|error| Trouble::new(format!("{error}: `{}`", self.sender)))?;
+        let supposed = desk.inquiry()?.supposed(&address, self.ip, !self.unproven);
+        let sender = supposed.ok_or_else(|| Trouble::new(format!("no domain: `{}`", self.sender)))?;
+        let now_s = jiff::Timestamp::now().as_second();
+        let (of, reader) = (mailbox.clone(), desk.reader()?);
+        let walked = desk.wait(reader.consult(move |history| {
+            Box::pin(async move { judge::reputation::standing(&sender, &of, history, now_s).await })
+        }));
+        let standing = walked
+            .map_err(Trouble::new)?
+            .map_err(|unavailable| Trouble::new(unavailable.0))?;
+        if self.json {
+            let text = serde_json::to_string_pretty(&standing).map_err(Trouble::new)?;
+            writeln!(out.text, "{}", harmless_json(&text))?;
+            return Ok(0);
+        }
+        writeln!(out.text, "{} to {mailbox}: {standing}", harmless(&address))?;
+        for step in &standing.walk {
+            writeln!(out.text, "  {:>2}  {}", step.row, harmless(step))?;
+        }
+        Ok(0)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,8 +120,18 @@ made of the address and the domain.
 
 Exit codes: 0 all ended as expected, 1 some did not, 2 the file cannot be read.";
 
-pub(super) fn run(options: &Options) -> Result<ExitCode, Trouble> {
-    let What::Replay(options) = &options.what;
+pub(super) fn run(config: Option<&Path>, options: Options) -> Result<ExitCode, Trouble> {
+    match (options.what, options.question) {
+        (Some(What::Replay(options)), _) => replay(&options),
+        (None, Some(question)) => ask::run(config, Ask::Reputation(question)),
+        (None, None) => Err(Trouble::hint(
+            "a mailbox and a sender are wanted",
+            "mailward reputation ann@example.com bob@sender.example",
+        )),
+    }
+}
+
+fn replay(options: &Replay) -> Result<ExitCode, Trouble> {
     let text = read(&options.file)?;
     let cases = parse(&options.file, &text)?;
     for (case, key) in cases

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-mod sources;
+pub(super) mod sources;
 
 use sources::{Found as FoundMessage, Sources};
 
