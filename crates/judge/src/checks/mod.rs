@@ -189,7 +189,7 @@ pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
     } = Content::run(facts, content, checks);
     Answers {
         sender: ask(checks.sender.as_ref(), || sender::bogus(reverse_path)),
-        zones: origin::zones(&policy.zones, &recipient.zones),
+        zones: origin::zones(&policy.zones, &recipient.zones, origin),
         helo: ask(checks.helo.as_ref(), || helo::fault(helo, *client)),
         rdns: ask(rdns_rule(*client, checks).1, || {
             origin::no_reverse_name(*client, &origin.iprev, checks.rdns_confirmed)
