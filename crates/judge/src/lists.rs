@@ -132,7 +132,10 @@ impl Whitelist {
     pub fn passes_forged(&self, hit: &WhitelistHit) -> bool {
         match hit {
             WhitelistHit::Ip(_) | WhitelistHit::Recipient(_) => true,
-            WhitelistHit::Sender(sender) => self.forged.contains(sender.as_str()),
+            WhitelistHit::Sender(sender) => {
+                let domain = sender.as_str().rsplit('@').next().unwrap_or_default();
+                self.forged.contains(sender.as_str()) || self.forged.contains(domain)
+            }
             WhitelistHit::Domain(domain) => self.forged.contains(domain.as_str()),
         }
     }

@@ -466,7 +466,11 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
     // The file `zones` switches the lists on; `checks/dnsbl` only says what follows.
     let listed = rules.dnsbl.clone().unwrap_or_default();
     let (rdns_check, rdns_rule) = rdns_rule(message.client, rules);
-    let DmarcOpinion { opinion: dmarc, wish } = dmarc;
+    let DmarcOpinion {
+        opinion: dmarc,
+        wish,
+        must_wait,
+    } = dmarc;
     let heard = [
         (Check::Sender, sender, rules.sender.as_ref()),
         (Check::Dnsbl, plain, Some(&listed)),
@@ -487,7 +491,10 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
         (Check::Reputation, reputation, rules.reputation.as_ref()),
     ];
     let heard = heard.into_iter().filter_map(|(check, opinion, rule)| {
-        let rule = rule.filter(|_| opinion != Opinion::Passes)?.clone();
+        let mut rule = rule.filter(|_| opinion != Opinion::Passes)?.clone();
+        if check == Check::Dmarc && must_wait {
+            rule.unavailable = OnTrouble::Defer;
+        }
         let wish = if check == Check::Dmarc { wish } else { Wish::None };
         Some(Heard::new(check, opinion, rule, wish, &rules.dmarc_quarantine))
     });

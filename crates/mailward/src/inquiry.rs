@@ -32,7 +32,7 @@ use mail::{Address, Domain, Line, MailboxId, Message};
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::{Reader, Sent};
 use tokio::time::Instant;
@@ -47,7 +47,7 @@ const LOCAL_CHARS_MAX: usize = 1000;
 pub struct Inquiry {
     dns: Option<Dns>,
     dns_settings: Settings,
-    zones: ZoneHealth,
+    zones: Arc<ZoneHealth>,
     clamd: Clamd,
     suffixes: PublicSuffixes,
     receiver: String,
@@ -97,14 +97,6 @@ impl Names<'_> {
             Names::File(zone) => Box::new(*zone),
         }
     }
-
-    /// For what serves all messages: whether a DNS list works.
-    fn tester(&self) -> &dyn Resolver {
-        match self {
-            Names::Network(dns) => *dns,
-            Names::File(zone) => *zone,
-        }
-    }
 }
 
 /// One recipient's seat in the court: what is known of him, and his domain's rules.
@@ -118,8 +110,8 @@ pub struct Seat<'a> {
 }
 
 impl Inquiry {
-    /// Opens what the configuration names. What DNS remembers is taken over from `before`, where its settings are the
-    /// same.
+    /// Opens what the configuration names. What is known of DNS lists is taken over from `before`, and what DNS remembers
+    /// where its settings are the same.
     ///
     /// # Errors
     /// A message for the operator, and a hint.
@@ -127,7 +119,7 @@ impl Inquiry {
         let dns_settings = dns_settings(config);
         let dns = match config.dns.enabled {
             false => None,
-            true => match before.filter(|before| before.dns_settings == dns_settings) {
+            true => match before.as_ref().filter(|before| before.dns_settings == dns_settings) {
                 Some(before) => before.dns.clone(),
                 None => Some(Dns::open(&dns_settings).map_err(|error| (error, None))?),
             },
@@ -135,7 +127,7 @@ impl Inquiry {
         Ok(Inquiry {
             dns,
             dns_settings,
-            zones: ZoneHealth::default(),
+            zones: before.as_ref().map_or_else(Arc::default, |before| before.zones.clone()),
             clamd: Clamd {
                 address: config.clamav.address.clone(),
                 size_max: config.clamav.size_max,
@@ -232,10 +224,11 @@ impl Inquiry {
                 (true, Some(names)) => {
                     let zones = askable(&seat.policy.zones, subject.is_client_unknown);
                     let domains = domains_of(known);
-                    let resolver = names.within(self.times.wishes);
+                    // Whether a list works serves all messages, so it is no part of what this one may ask.
+                    let (resolver, tester) = (names.within(self.times.wishes), names.within(self.times.wishes));
                     let facts = self
                         .zones
-                        .look_up_all(&zones, known.client, &domains, &*resolver, names.tester());
+                        .look_up_all(&zones, known.client, &domains, &*resolver, &*tester);
                     Some(Fact::Found(facts.await))
                 }
                 (true, None) => Some(Fact::Unavailable(no_dns())),
@@ -288,7 +281,7 @@ impl Inquiry {
             author: &author,
             receiver: &self.receiver,
             now_s: facts.received_s,
-            lot: subject.body.digest().as_bytes()[0] % 100,
+            lot: lot(subject.body),
         };
         let (proofs, wishes) = (names.within(self.times.proofs), names.within(self.times.wishes));
         let asked = Asked {
@@ -431,8 +424,9 @@ fn forwarder(view: &DomainView, client: IpAddr, facts: &MessageFacts) -> Option<
     if let Some(name) = name.filter(|name| forwarders.matches_name(name.as_str())) {
         return Some(hit(name.as_str(), true));
     }
+    // Who has another name, and proves it, is not whom it says in HELO.
     let helo = facts.helo.as_str();
-    forwarders.matches_name(helo).then(|| hit(helo, false))
+    (name.is_none() && forwarders.matches_name(helo)).then(|| hit(helo, false))
 }
 
 /// The domains that lists of domains are asked about: the sender's and the author's.
@@ -444,6 +438,21 @@ fn domains_of(facts: &MessageFacts) -> Vec<Domain> {
     let mut domains: Vec<Domain> = facts.reverse_path.domain().into_iter().chain(author).cloned().collect();
     domains.dedup();
     domains
+}
+
+/// A number from 0 to 99 for DMARC's `pct`: the same for one message as long as this process runs, and for nobody else to
+/// choose.
+fn lot(body: &Body) -> u8 {
+    static KEY: OnceLock<[u8; 32]> = OnceLock::new();
+    let key = KEY.get_or_init(|| {
+        let mut key = [0; 32];
+        // Without chance the share is known, and still the share that was asked for.
+        let _ = getrandom::fill(&mut key);
+        key
+    });
+    let hash = blake3::keyed_hash(key, body.digest().as_bytes());
+    let [a, b, c, d, ..] = *hash.as_bytes();
+    (u32::from_le_bytes([a, b, c, d]) % 100) as u8
 }
 
 /// What is past the head lies in a file, which is read where waiting for the disk holds nobody up.

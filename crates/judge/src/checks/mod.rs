@@ -216,10 +216,7 @@ pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
                 forwarder,
                 policy.trusted_sealers.iter().chain(&checks.dmarc_sealers).cloned(),
             ),
-            None => DmarcOpinion {
-                opinion: Opinion::Passes,
-                wish: crate::auth::dmarc::Wish::None,
-            },
+            None => DmarcOpinion::of(Opinion::Passes),
         },
         reputation: ask(checks.reputation.as_ref(), || {
             reputation::bad_standing(&recipient.standing, origin)

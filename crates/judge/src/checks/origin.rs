@@ -23,8 +23,9 @@ fn known<T>(fact: &Fact<T>, group: Group) -> Result<&T, Opinion> {
     }
 }
 
+/// Replies are ASCII, and a question mark is no section.
 fn text(text: String) -> Line {
-    Line::reason(text.as_bytes())
+    Line::reason(text.replace('§', "section ").as_bytes())
 }
 
 /// `checks/rdns`: the client has a reverse name; with `confirmed`, one that leads back to it.
@@ -148,13 +149,24 @@ pub struct DmarcOpinion {
     pub opinion: Opinion,
     /// What the owner wishes, where it fails.
     pub wish: Wish,
+    /// DNS trouble leaves open whether a message passes whose owner asks to refuse what does not. A forger can make such
+    /// trouble: he chooses the selector, the subdomain and their servers. So it must wait, whatever else trouble leads to.
+    pub must_wait: bool,
 }
 
 impl DmarcOpinion {
-    fn of(opinion: Opinion) -> DmarcOpinion {
+    pub(super) fn of(opinion: Opinion) -> DmarcOpinion {
         DmarcOpinion {
             opinion,
             wish: Wish::None,
+            must_wait: false,
+        }
+    }
+
+    fn fails(text: Line, wish: Wish) -> DmarcOpinion {
+        DmarcOpinion {
+            wish,
+            ..DmarcOpinion::of(Opinion::Fails(text))
         }
     }
 }
@@ -167,24 +179,27 @@ pub fn dmarc_failure(
     forwarder: Option<&ForwarderHit>,
     trusted: impl Iterator<Item = Domain>,
 ) -> DmarcOpinion {
-    let dmarc = match known(&origin.dmarc, Group::Origin) {
-        Ok(dmarc) => dmarc,
-        Err(opinion) => return DmarcOpinion::of(opinion),
-    };
+    // Needs no DNS.
     if let Some(fault) = origin.author.found().and_then(author_fault) {
         // Servers of old write `From: <MAILER-DAEMON>`, and what they say of our own mail is worth having. An author who
         // cannot be read is another matter: programs may show one, and anybody can send with a null reverse-path.
         if path.is_null() && matches!(origin.author.found(), Some(Author::None)) {
             return DmarcOpinion::of(Opinion::Excused(fault));
         }
-        return DmarcOpinion {
-            opinion: Opinion::Fails(fault),
-            wish: Wish::Reject,
-        };
+        return DmarcOpinion::fails(fault, Wish::Reject);
     }
+    let dmarc = match known(&origin.dmarc, Group::Origin) {
+        Ok(dmarc) => dmarc,
+        Err(opinion) => return DmarcOpinion::of(opinion),
+    };
     match dmarc.result {
         DmarcResult::None | DmarcResult::Pass | DmarcResult::PermError => return DmarcOpinion::of(Opinion::Passes),
-        DmarcResult::TempError => return DmarcOpinion::of(Opinion::Trouble(dmarc.why.clone())),
+        DmarcResult::TempError => {
+            return DmarcOpinion {
+                must_wait: dmarc.published == Wish::Reject,
+                ..DmarcOpinion::of(Opinion::Trouble(dmarc.why.clone()))
+            };
+        }
         DmarcResult::Fail => {}
     }
     let author = dmarc.author.as_ref().map_or("", Domain::as_str);
@@ -200,12 +215,8 @@ pub fn dmarc_failure(
         Wish::Reject => "refuse",
         Wish::Quarantine | Wish::None => "suspect",
     };
-    DmarcOpinion {
-        opinion: Opinion::Fails(text(format!(
-            "DMARC: not authenticated as from {author}, whose owner asks to {asks} such mail"
-        ))),
-        wish: dmarc.wish,
-    }
+    let reason = format!("DMARC: not authenticated as from {author}, whose owner asks to {asks} such mail");
+    DmarcOpinion::fails(text(reason), dmarc.wish)
 }
 
 /// RFC 7489 §6.6.1, RFC 9989 §5.3.1: a message must have one author domain; what has none or several is refused.
@@ -213,7 +224,7 @@ fn author_fault(author: &Author) -> Option<Line> {
     Some(match author {
         Author::One { .. } => return None,
         Author::None => Line::literal("DMARC: the message names no author"),
-        Author::Several(_) => Line::literal("DMARC: the message names authors of several domains"),
+        Author::Several(_) => Line::literal("DMARC: the message names several authors"),
         Author::Unreadable(what) => text(format!("DMARC: the author cannot be read: {what}")),
     })
 }

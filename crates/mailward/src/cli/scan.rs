@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::Zoned;
 use judge::evidence::{ContentFacts, Fact, MessageFacts, Origin, RecipientFacts, UserStanding};
 use judge::lists::Probe;
-use judge::policy::{CHECKS, Checks, Policy, Rule};
+use judge::policy::{CHECKS, Checks, Policy, default_rule};
 use judge::verdict::{Disposition, Rejection, Verdict, conclude};
 use judge::zone::ZoneFile;
 use mail::smtp::conduct::Conduct;
@@ -156,7 +156,7 @@ impl Bench {
             (None, false) => Dns::Nobody,
         };
         let mut config = config.clone();
-        config.dns.enabled = options.online;
+        config.dns.enabled &= options.online;
         let inquiry = Inquiry::open(&config, None).map_err(|(error, hint)| Trouble::Said(error, hint))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -352,7 +352,7 @@ fn checks_all() -> Policy {
     let mut checks = Checks::default();
     for check in CHECKS.iter().filter(|check| check.in_all) {
         if let Some(rule) = checks.rule_mut(check.name) {
-            *rule = Some(Rule::default());
+            *rule = Some(default_rule(check.name));
         }
     }
     Policy {

@@ -36,9 +36,12 @@ pub(super) const TIME_PARTS: u32 = 8;
 /// As many of the system's servers are used, as other programs do (resolv.conf(5), MAXNS).
 pub(super) const SERVERS_MAX: usize = 3;
 
-/// After as many queries that nobody answered ...
-pub(super) const SILENT_MAX: u32 = 8;
+/// After as many queries that nobody answered, which one message of a quiet site makes ...
+pub(super) const SILENT_MAX: u32 = 5;
 /// ... within this time, the DNS is taken to be down.
-pub(super) const SILENT_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const SILENT_WITHIN: Duration = Duration::from_secs(60);
+/// Questions of one message, for one purpose, that are under way at one time: so that one message full of dead names does
+/// not fill all places.
+pub(super) const AT_ONCE_MAX: usize = 16;
 /// How often it is tried again while it is down.
 pub(super) const PROBE_EVERY: Duration = Duration::from_secs(1);

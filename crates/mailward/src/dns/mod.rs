@@ -101,6 +101,7 @@ struct Counts {
 pub struct ForMessage<'a> {
     budgeted: Budgeted<'a>,
     deadline: Instant,
+    places: Semaphore,
 }
 
 /// What one question has come to.
@@ -155,6 +156,7 @@ impl Dns {
         ForMessage {
             budgeted: Budgeted::new(self, questions_max),
             deadline,
+            places: Semaphore::new(limits::AT_ONCE_MAX),
         }
     }
 
@@ -216,7 +218,13 @@ impl Resolver for ForMessage<'_> {
         }
         let asked = self.budgeted.ask(question);
         let deadline = self.deadline;
-        Box::pin(async move { timeout_at(deadline, asked).await.unwrap_or(late) })
+        Box::pin(async move {
+            let in_turn = async {
+                let _place = self.places.acquire().await;
+                asked.await
+            };
+            timeout_at(deadline, in_turn).await.unwrap_or(late)
+        })
     }
 }
 

@@ -161,10 +161,12 @@ impl Frame {
 }
 
 /// The fields that came with the message, without those that only we may write: among them Authentication-Results that
-/// claim to be ours, `authserv_id` (RFC 8601 §5).
+/// claim to be ours, `authserv_id` (RFC 8601 §5), and Received-SPF that names us.
 pub fn kept_fields(message: &Message<'_>, authserv_id: &str) -> Vec<u8> {
-    let claims =
-        |field: &Field<'_>| field.is("Authentication-Results") && claims_authserv_id(&field.value(), authserv_id);
+    let claims = |field: &Field<'_>| {
+        field.is("Authentication-Results") && claims_authserv_id(&field.value(), authserv_id)
+            || field.is("Received-SPF") && names(&field.value(), authserv_id)
+    };
     let mut fields = Vec::with_capacity(message.fields().iter().map(|field| field.raw().len()).sum());
     for field in message
         .fields()
@@ -177,6 +179,12 @@ pub fn kept_fields(message: &Message<'_>, authserv_id: &str) -> Vec<u8> {
         }
     }
     fields
+}
+
+/// Whether a name of ours occurs in foreign text, in any case.
+fn names(text: &[u8], ours: &str) -> bool {
+    let text = String::from_utf8_lossy(text).to_ascii_lowercase();
+    !ours.is_empty() && text.contains(&ours.to_ascii_lowercase())
 }
 
 fn top(trace: &Trace<'_>, recipients: &[&Address], out: &mut String) {

@@ -176,7 +176,11 @@ async fn of_one(author: &Domain, evidence: &Evidence<'_>, suffixes: &PublicSuffi
         Ok(Some(found)) => found,
         Ok(None) => return no_record(DmarcResult::None, format!("there is no DMARC record for {author}")),
         Err((at, trouble)) => {
-            return no_record(DmarcResult::TempError, format!("{trouble}: the record at _dmarc.{at}"));
+            let why = format!("{trouble}: the record at _dmarc.{at}");
+            return Dmarc {
+                published: walk.at_worst(suffixes),
+                ..no_record(DmarcResult::TempError, why)
+            };
         }
     };
     let Some(policies) = found.record.policies else {

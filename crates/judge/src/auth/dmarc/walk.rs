@@ -1,5 +1,6 @@
 //! The tree walk (RFC 9989 §4.10): records at a domain and above it, at most eight questions.
 
+use super::Wish;
 use super::record::{Psd, Record};
 use crate::auth::org::{PublicSuffixes, last_labels};
 use crate::resolver::{Kind, Name, Outcome, Question, Resolver, Security, Trouble};
@@ -58,7 +59,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Asks at `start` and above until a record says `psd=y` or `psd=n`, or nobody can say what is there.
+    /// Asks at `start` and above until a record says `psd=y` or `psd=n`.
     pub(super) async fn walk(&mut self, start: &Domain) -> Walk {
         let mut walk = Walk {
             start: start.clone(),
@@ -70,9 +71,10 @@ impl<'a> Walker<'a> {
         for name in targets(start.as_str()) {
             let looked = self.look(name).await;
             walk.security = walk.security.and(looked.security);
+            // What is above may still say what the owner wishes.
             if let Some(trouble) = looked.trouble {
-                walk.trouble = Some((name.to_owned(), trouble));
-                return walk;
+                walk.trouble.get_or_insert((name.to_owned(), trouble));
+                continue;
             }
             if name == start.as_str() {
                 walk.start_may_be_missing = looked.is_no_name;
@@ -157,6 +159,20 @@ impl Walk {
                 self.found.iter().rev().find(is_within)
             }
         })
+    }
+
+    /// What the owner wishes at worst, where trouble leaves open which record applies: by those that were found within the
+    /// organization that the public suffix list knows.
+    pub(super) fn at_worst(&self, suffixes: &PublicSuffixes) -> Wish {
+        let organization = suffixes.organizational(&self.start);
+        let within = self
+            .found
+            .iter()
+            .filter(|found| found.at.len() >= organization.as_str().len());
+        let wishes = within
+            .filter_map(|found| found.record.policies)
+            .map(|policies| policies.below);
+        wishes.max().unwrap_or(Wish::None)
     }
 
     /// The organizational domain: RFC 9989 §4.10.2 where a record says `psd=y` or `psd=n`.
