@@ -402,7 +402,7 @@ async fn a_torn_database_is_refused_or_answers_with_errors() {
     }
 }
 
-/// Begins records in eight tasks, and says so, until it is killed.
+/// Begins and labels records in eight tasks, and says so, until it is killed.
 #[tokio::test(flavor = "multi_thread")]
 async fn child_that_begins_records() {
     let Some(path) = std::env::var_os(CHILD) else { return };
@@ -417,6 +417,12 @@ async fn child_that_begins_records() {
                 store.begin(record(id, NOW_S, 2)).await.unwrap();
                 println!("begun {id}");
                 store.finish(id, ending(2)).await.unwrap();
+                let label = LabelRequest {
+                    id,
+                    ..label(0, Label::Junk)
+                };
+                store.label(label).await.unwrap();
+                println!("labelled {id}");
             }
         })
     };
@@ -428,7 +434,7 @@ async fn child_that_begins_records() {
 #[tokio::test]
 async fn what_was_acknowledged_outlives_kill_9() {
     let dir = TempDir::new().unwrap();
-    let mut acked = HashSet::new();
+    let (mut acked, mut labelled) = (HashSet::new(), HashSet::new());
     for round in 0..25u64 {
         let mut child = child("child_that_begins_records", &db(&dir))
             .stdout(Stdio::piped())
@@ -439,10 +445,11 @@ async fn what_was_acknowledged_outlives_kill_9() {
         let mut ids = Vec::new();
         for line in lines {
             // Lines still come from the pipe after the kill; all of them count.
-            if let Some(id) = line.unwrap().strip_prefix("begun ").filter(|id| id.len() == 12) {
-                ids.push(id.parse::<MailwardId>().unwrap());
-            }
-            if ids.len() as u64 == kill_after {
+            let line = line.unwrap();
+            let id_after = |word| line.strip_prefix(word).and_then(|id| id.parse::<MailwardId>().ok());
+            ids.extend(id_after("begun "));
+            labelled.extend(id_after("labelled "));
+            if ids.len() as u64 >= kill_after {
                 child.kill().unwrap();
             }
         }
@@ -462,6 +469,17 @@ async fn what_was_acknowledged_outlives_kill_9() {
         acked.extend(ids);
     }
     let store = Store::open(&db(&dir)).unwrap();
+    let mailbox = label(0, Label::Junk).mailbox;
+    for &id in &labelled {
+        assert!(store.reader().label(&mailbox, id).await.unwrap().is_some(), "{id}");
+    }
+    let verified = store.reader().verify().await.unwrap();
+    assert_eq!(verified.faults, Vec::<String>::new());
+    assert!(
+        verified.labels >= labelled.len() as u64 && labelled.len() > 50,
+        "{}",
+        labelled.len()
+    );
     for &id in &acked {
         assert!(store.find(id).await.unwrap().is_some());
     }
