@@ -501,6 +501,12 @@ async fn child_with_a_full_disk() {
         .unwrap()
     };
     let store = Store::open(Path::new(&path)).unwrap();
+    store.begin(record(id(5000), NOW_S, 1)).await.unwrap();
+    let labelled = LabelRequest {
+        id: id(5000),
+        ..label(0, Label::Junk)
+    };
+    store.label(labelled.clone()).await.unwrap();
     limit(Some(200_000));
     let mut acked = 0;
     let why = loop {
@@ -520,12 +526,24 @@ async fn child_with_a_full_disk() {
         store.begin(record(id(acked), NOW_S, 1)).await.unwrap_err();
         assert!(kept < 10_000);
     }
+    // A label that cannot be written is refused, and the one that was acknowledged stays.
+    let mut opposite = LabelRequest {
+        id: id(5000),
+        ..label(0, Label::NotJunk)
+    };
+    opposite.said.at_s += 1;
+    let refused = store.label(opposite.clone()).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    let held = store.reader().label(&labelled.mailbox, id(5000)).await.unwrap();
+    assert_eq!(held, Some(labelled));
     assert!(store.ledger_add(key(1), vec!["a".into()], NOW_S).await.is_err());
     assert_eq!(store.ledger_delivered(key(1), NOW_S), ["a"]);
     limit(None);
     // The first one shows that there is space again, the second takes with it what is lazy.
     store.begin(record(id(acked), NOW_S, 1)).await.unwrap();
     store.begin(record(id(acked + 1), NOW_S, 1)).await.unwrap();
+    store.label(opposite).await.unwrap();
+    assert_eq!(store.reader().verify().await.unwrap().faults, Vec::<String>::new());
     for n in 0..acked {
         assert!(
             store.find(id(n)).await.unwrap().unwrap().ending.is_some(),
