@@ -10,6 +10,7 @@ use crate::auth::iprev::{Iprev, IprevResult};
 use crate::auth::spf::Spf;
 use crate::dnsbl::ZoneFact;
 use crate::lists::{BlacklistHit, WhitelistHit};
+use crate::reputation::Standing;
 use crate::resolver::Security;
 use crate::virus::VirusScan;
 use mail::smtp::conduct::Conduct;
@@ -240,6 +241,9 @@ pub struct RecipientFacts {
     /// What the domain's DNS lists say, in the order of its file `zones`.
     #[serde(default)]
     pub zones: Fact<Vec<ZoneFact>>,
+    /// What the mailbox's own history says of the sender.
+    #[serde(default)]
+    pub standing: Fact<Standing>,
 }
 
 /// By what a forwarder is known.

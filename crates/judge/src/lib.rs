@@ -7,6 +7,7 @@
 //! - [`resolver`]: DNS as the judgement asks it; [`zone`]: the same from a zone file.
 //! - [`auth`]: who really sent it; [`gather`]: all proofs of one message at once.
 //! - [`dnsbl`]: DNS lists of addresses and domains.
+//! - [`reputation`]: what a mailbox remembers of whoever writes to it.
 //! - [`virus`]: what a virus scanner says.
 //! - [`policy`]: what one domain's operator switched on, and what shall follow.
 //! - [`checks`]: the plain checks, each a function of what it needs.

@@ -144,6 +144,11 @@ impl WhitelistHit {
     pub fn find(own: &Whitelist, global: &Whitelist, local: &str, probe: &Probe<'_>) -> Option<WhitelistHit> {
         let listed =
             |own: &Names, global: &Names, name: &str| !name.is_empty() && (own.contains(name) || global.contains(name));
+        // First, because the others do not count for everything: a sender's name may be forged, and the operator may
+        // want unknown users to have no mail but by an entry of theirs.
+        if listed(&own.recipients, &global.recipients, local) {
+            return Some(WhitelistHit::Recipient(Line::reason(local.as_bytes())));
+        }
         let ip = probe.client.to_canonical();
         if listed(&own.ips, &global.ips, &ip.to_string()) {
             return Some(WhitelistHit::Ip(ip));
@@ -152,13 +157,8 @@ impl WhitelistHit {
         if listed(&own.senders, &global.senders, &sender) {
             return Some(WhitelistHit::Sender(Line::reason(sender.as_bytes())));
         }
-        if let Some(domain) = probe.reverse_path.domain()
-            && listed(&own.domains, &global.domains, domain.as_str())
-        {
-            return Some(WhitelistHit::Domain(domain.clone()));
-        }
-        listed(&own.recipients, &global.recipients, local)
-            .then(|| WhitelistHit::Recipient(Line::reason(local.as_bytes())))
+        let domain = probe.reverse_path.domain()?;
+        listed(&own.domains, &global.domains, domain.as_str()).then(|| WhitelistHit::Domain(domain.clone()))
     }
 }
 

@@ -74,13 +74,16 @@ pub struct Rule {
     /// What follows when what the check needs cannot be had.
     #[serde(default)]
     pub unavailable: OnTrouble,
+    /// A failure is passed over for senders whom the mailbox knows and welcomes (`known = "pass"`).
+    #[serde(default)]
+    pub known_passes: bool,
 }
 
 /// What follows when DNS or a scanner does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnTrouble {
-    /// The check is passed over, and the verdict says so. The default of all checks but `clamav`: who attacks DNS shall
+    /// The check is passed over, and the verdict says so. The default of all checks that ask DNS: who attacks it shall
     /// not stop mail.
     #[default]
     Pass,
@@ -149,6 +152,8 @@ pub struct Checks {
     pub dmarc_quarantine: DmarcQuarantine,
     /// `trusted_sealers` in `checks/dmarc`: whose ARC results may mend a failure, beside the server's.
     pub dmarc_sealers: Vec<Domain>,
+    /// `checks/reputation`.
+    pub reputation: Option<Rule>,
 }
 
 /// What follows where a domain's owner asks to treat what fails DMARC with suspicion (`p=quarantine`).
@@ -266,18 +271,18 @@ pub const CHECKS: &[CheckName] = &[
     check("tls", false, Recommended::No, true),
     check("clamav", false, Recommended::No, true),
     check("dmarc", false, Recommended::Acts, true),
-    check("reputation", false, Recommended::Acts, false),
+    check("reputation", false, Recommended::Acts, true),
     check("junk", false, Recommended::Acts, false),
     check("links", false, Recommended::Acts, false),
     check("crowd", false, Recommended::Acts, false),
 ];
 
-/// The rule of a check whose file says nothing. The original's `dkim_check` never refuses, and a virus is not let pass
-/// because nobody looked.
+/// The rule of a check whose file says nothing. The original's `dkim_check` never refuses.
 pub fn default_rule(name: &str) -> Rule {
     match name {
         "dkim_check" => Rule::soft(),
-        "clamav" => Rule {
+        // What is refused for what it is shall not come in because the store or the scanner is down.
+        "clamav" | "reputation" => Rule {
             unavailable: OnTrouble::Defer,
             ..Rule::default()
         },
@@ -307,6 +312,7 @@ impl Checks {
             "tls" => &mut self.tls,
             "clamav" => &mut self.clamav,
             "dmarc" => &mut self.dmarc,
+            "reputation" => &mut self.reputation,
             _ => return None,
         })
     }

@@ -340,7 +340,7 @@ impl Trouble {
             Trouble::ServerFailure => "the name server could not answer",
             Trouble::Malformed => "the name server's answer made no sense",
             Trouble::Budget => "the message needed too many or too slow DNS lookups",
-            Trouble::NoServer => "there is no name server to ask",
+            Trouble::NoServer => "no name server can be reached",
         }
     }
 
@@ -365,6 +365,12 @@ impl fmt::Display for Kind {
             Kind::Ptr => "PTR",
             Kind::Txt => "TXT",
         })
+    }
+}
+
+impl<R: Resolver + ?Sized> Resolver for &R {
+    fn ask(&self, question: Question) -> BoxFuture<'_, Answer> {
+        R::ask(self, question)
     }
 }
 

@@ -8,11 +8,12 @@
 //! again with it. [`conclude`] makes do with what is known, so that a stored verdict can be replayed.
 
 use crate::auth::dmarc::Wish;
-use crate::checks::{Answers, Check, DmarcOpinion, Group, Opinion, ZonesOpinion, rdns_rule, run};
-use crate::evidence::{MessageFacts, RecipientFacts, UserStanding};
+use crate::checks::{Answers, Check, DmarcOpinion, Group, Opinion, ZonesOpinion, is_known, rdns_rule, run};
+use crate::evidence::{Fact, MessageFacts, RecipientFacts, UserStanding};
 use crate::lists::{BlacklistHit, WhitelistHit};
 use crate::policy::{Action, DmarcQuarantine, Folder, OnTrouble, Policy, Rule};
 use crate::reason::{Effect, Reason, Source};
+use crate::reputation::Standing;
 use mail::Line;
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,8 @@ pub struct Needs {
     pub zones: bool,
     /// [`MessageFacts::virus`].
     pub virus: bool,
+    /// [`RecipientFacts::standing`].
+    pub standing: bool,
 }
 
 impl Needs {
@@ -115,6 +118,7 @@ impl Needs {
             Group::Origin => self.origin = true,
             Group::Zones => self.zones = true,
             Group::Virus => self.virus = true,
+            Group::Standing => self.standing = true,
         }
     }
 }
@@ -145,6 +149,7 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         passes_forged,
         forwarder: _,
         zones: _,
+        standing,
     } = recipient;
     let Policy {
         shadow,
@@ -157,12 +162,13 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
     let pass = whitelisted
         .as_ref()
         .filter(|hit| user_fault.is_none() || *whitelist_unknown_users || matches!(hit, WhitelistHit::Recipient(_)));
-    let (opinions, signals) = opinions(run(message, recipient, policy), message, policy);
+    let (mut opinions, mut signals) = opinions(run(message, recipient, policy), message, policy);
+    spare(&mut opinions, &mut signals, acquaintance(standing, policy), message);
 
     // Highest rank first. The first one that acts decides; the rest are kept as overruled.
     let mut court = Court::default();
     if pass.is_some() {
-        court.hear_above_whitelist(&opinions, is_by_name(pass) && !*passes_forged);
+        court.hear_above_whitelist(&opinions, is_by_name(pass) && !*passes_forged, *shadow);
     }
     if let Some(hit) = pass {
         court.hear(Source::WhiteList, whitelist_text(hit), Disposition::Accept, false);
@@ -210,9 +216,43 @@ struct Heard {
     rule: Rule,
     /// What a failure leads to.
     disposition: Disposition,
+    /// What the author domain's owner wishes; nothing but for `dmarc`.
+    wish: Wish,
 }
 
 impl Heard {
+    fn new(check: Check, opinion: Opinion, rule: Rule, wish: Wish, quarantine: &DmarcQuarantine) -> Heard {
+        let (rule, disposition) = match check {
+            Check::Dmarc => dmarc_rule(rule, wish, quarantine),
+            _ => {
+                let action = rule.action.clone();
+                (rule, disposition(action))
+            }
+        };
+        Heard {
+            check,
+            opinion,
+            rule,
+            disposition,
+            wish,
+        }
+    }
+
+    /// Whether a whitelist entry cannot overrule it: a virus; and, where the entry goes `by_name`, the proof that the
+    /// name is forged, whatever the operator makes of that.
+    fn outranks_whitelist(&self, by_name: bool) -> bool {
+        match self.check {
+            Check::Clamav => true,
+            Check::Dmarc => by_name && (self.wish == Wish::Reject || !matches!(self.opinion, Opinion::Fails(_))),
+            _ => false,
+        }
+    }
+
+    /// One of the operator's plain checks, which stand before viruses, DMARC and reputation.
+    fn is_plain(&self) -> bool {
+        !matches!(self.check, Check::Clamav | Check::Dmarc | Check::Reputation)
+    }
+
     /// Whether a failure has a consequence.
     fn acts(&self, shadow: bool) -> bool {
         let never_shadowed = self.check == Check::Clamav;
@@ -256,20 +296,16 @@ impl Court {
         self.reasons.push(Reason { source, text, effect });
     }
 
-    /// What a whitelist entry cannot overrule: a virus; and, where it goes by a name, the proof that the name is forged.
-    fn hear_above_whitelist(&mut self, opinions: &[Heard], by_name: bool) {
-        for heard in opinions {
-            let outranks = match heard.check {
-                Check::Clamav => true,
-                Check::Dmarc => by_name && matches!(heard.disposition, Disposition::Reject(_)),
-                _ => false,
-            };
-            if !outranks || !heard.acts(false) {
-                continue;
-            }
+    /// What a whitelist entry cannot overrule.
+    fn hear_above_whitelist(&mut self, opinions: &[Heard], by_name: bool, shadow: bool) {
+        let outranking = |heard: &&Heard| !heard.rule.soft && heard.outranks_whitelist(by_name);
+        for heard in opinions.iter().filter(outranking) {
             match (&heard.opinion, heard.fault()) {
                 (Opinion::Open(group), _) => self.needs.add(*group),
-                (_, Some((text, disposition))) => self.hear(Source::Check(heard.check), text, disposition, false),
+                (_, Some((text, disposition))) => {
+                    let is_shadowed = !heard.acts(shadow);
+                    self.hear(Source::Check(heard.check), text, disposition, is_shadowed);
+                }
                 _ => {}
             }
         }
@@ -326,6 +362,49 @@ impl Court {
     }
 }
 
+/// Whether the mailbox welcomes the sender for certain, as far as the operator lets that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Acquaintance {
+    Known,
+    Stranger,
+    /// Nobody asked yet.
+    Open,
+}
+
+fn acquaintance(standing: &Fact<Standing>, policy: &Policy) -> Acquaintance {
+    let acts = |rule: &Rule| !rule.soft && !rule.shadow && !policy.shadow;
+    if !policy.checks.reputation.as_ref().is_some_and(acts) {
+        return Acquaintance::Stranger;
+    }
+    match standing {
+        Fact::NotAsked => Acquaintance::Open,
+        standing if is_known(standing) => Acquaintance::Known,
+        Fact::Found(_) | Fact::Skipped(_) | Fact::Unavailable(_) => Acquaintance::Stranger,
+    }
+}
+
+/// What a good standing spares its sender: mild signals, and those plain checks whose files say `known = "pass"`.
+fn spare(opinions: &mut [Heard], signals: &mut Signals, acquaintance: Acquaintance, message: &MessageFacts) {
+    if acquaintance == Acquaintance::Stranger {
+        return;
+    }
+    signals.is_open = false;
+    signals.texts.clear();
+    for heard in opinions
+        .iter_mut()
+        .filter(|heard| heard.rule.known_passes && heard.is_plain())
+    {
+        let Opinion::Fails(text) = &heard.opinion else { continue };
+        heard.opinion = match acquaintance {
+            Acquaintance::Open if message.origin.is_open() => Opinion::Open(Group::Origin),
+            Acquaintance::Open => Opinion::Open(Group::Standing),
+            Acquaintance::Known | Acquaintance::Stranger => Opinion::Excused(Line::reason(
+                format!("{text}, but this mailbox knows the sender").as_bytes(),
+            )),
+        };
+    }
+}
+
 /// Mild signals.
 struct Signals {
     texts: Vec<Line>,
@@ -376,6 +455,7 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
         tls,
         clamav,
         dmarc,
+        reputation,
     } = answers;
     let ZonesOpinion {
         plain,
@@ -404,22 +484,12 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
         (Check::Tls, tls, rules.tls.as_ref()),
         (Check::Clamav, clamav, rules.clamav.as_ref()),
         (Check::Dmarc, dmarc, rules.dmarc.as_ref()),
+        (Check::Reputation, reputation, rules.reputation.as_ref()),
     ];
     let heard = heard.into_iter().filter_map(|(check, opinion, rule)| {
         let rule = rule.filter(|_| opinion != Opinion::Passes)?.clone();
-        let (rule, disposition) = match check {
-            Check::Dmarc => dmarc_rule(rule, wish, &rules.dmarc_quarantine),
-            _ => {
-                let action = rule.action.clone();
-                (rule, disposition(action))
-            }
-        };
-        Some(Heard {
-            check,
-            opinion,
-            rule,
-            disposition,
-        })
+        let wish = if check == Check::Dmarc { wish } else { Wish::None };
+        Some(Heard::new(check, opinion, rule, wish, &rules.dmarc_quarantine))
     });
     let signals = Signals {
         texts: signals,

@@ -1,8 +1,9 @@
 //! Asks what a verdict needs: DNS for the origin, DNS lists, the virus scanner.
 //!
 //! [`Inquiry::judge`] lets [`judge::verdict::decide`] say what it needs, asks for it, and lets it decide again. So
-//! nothing is asked that no verdict needs. All of it has one deadline; what comes late is trouble, and the policy decides
-//! what that means.
+//! nothing is asked that no verdict needs. Each purpose has its own time and its own number of questions, so that a
+//! sender who makes one of them slow or costly gains nothing for another; what comes late is trouble, and the policy
+//! decides what that means.
 
 use crate::body::Body;
 use crate::config::Config;
@@ -10,28 +11,37 @@ use crate::dns::{Dns, Settings};
 use crate::domains::DomainView;
 use crate::virus::Clamd;
 use crate::zones::ZoneHealth;
-use futures_util::future::{join_all, join3};
+use futures_util::future::{join_all, join4};
 use judge::auth::Sealed;
 use judge::auth::author;
 use judge::auth::dkim::BodyHashes;
+use judge::auth::dmarc::DmarcResult;
 use judge::auth::iprev;
 use judge::auth::org::PublicSuffixes;
+use judge::dnsbl::{Target, Zone};
 use judge::evidence::{Fact, ForwarderHit, MessageFacts, Origin, RecipientFacts};
-use judge::gather::{self, Claims};
+use judge::gather::{self, Asked, Claims};
 use judge::lists::Probe;
 use judge::policy::Policy;
+use judge::reputation::{self, AuthorClaim, ReversePathClaim, Sender, Standing, networks};
 use judge::resolver::Resolver;
 use judge::verdict::{Needs, Step, Verdict, conclude, decide};
 use judge::virus::VirusScan;
-use mail::{Domain, Line, Message};
+use judge::zone::ZoneFile;
+use mail::{Address, Domain, Line, MailboxId, Message};
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use store::{Reader, Sent};
+use tokio::time::Instant;
 
 /// There are three groups of facts; a verdict that still needs some after they were asked for never ends.
 const ROUNDS_MAX: usize = 4;
+
+/// As [`Sender`] has them: nothing is cut of a local part.
+const LOCAL_CHARS_MAX: usize = 1000;
 
 /// Whom we ask. Shared by all messages.
 pub struct Inquiry {
@@ -41,8 +51,21 @@ pub struct Inquiry {
     clamd: Clamd,
     suffixes: PublicSuffixes,
     receiver: String,
-    message_time: Duration,
-    message_queries: u32,
+    times: Times,
+    /// For each kind of proof.
+    questions_max: u32,
+}
+
+/// How long answers are waited for. Each purpose has a time of its own, so that who makes one of them slow gains nothing
+/// for another.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// The reverse name, which is asked first.
+    reverse: Duration,
+    /// SPF, DKIM, ARC and the MX, all at once. The sender's own servers answer many of these.
+    proofs: Duration,
+    /// What DMARC asks behind them, from its beginning on; and DNS lists.
+    wishes: Duration,
 }
 
 /// One message that is asked about.
@@ -53,15 +76,35 @@ pub struct Subject<'a> {
     pub body: &'a Arc<Body>,
     /// The client's address is that of a proxy that could not say who the client is.
     pub is_client_unknown: bool,
+    /// What is remembered of correspondents; nobody asks it, if `None`.
+    pub memory: Option<&'a Reader>,
 }
 
 /// Who answers questions about names.
 #[derive(Clone, Copy)]
-pub struct Names<'a> {
-    /// For this message, within its budget.
-    pub resolver: &'a dyn Resolver,
+pub enum Names<'a> {
+    /// Name servers.
+    Network(&'a Dns),
+    /// A zone file, at once.
+    File(&'a ZoneFile),
+}
+
+impl Names<'_> {
+    /// For one purpose of one message: no answer comes later than `time` from now on.
+    fn within(&self, time: Duration) -> Box<dyn Resolver + '_> {
+        match self {
+            Names::Network(dns) => Box::new(dns.within(Instant::now() + time, u32::MAX)),
+            Names::File(zone) => Box::new(*zone),
+        }
+    }
+
     /// For what serves all messages: whether a DNS list works.
-    pub tester: &'a dyn Resolver,
+    fn tester(&self) -> &dyn Resolver {
+        match self {
+            Names::Network(dns) => *dns,
+            Names::File(zone) => *zone,
+        }
+    }
 }
 
 /// One recipient's seat in the court: what is known of him, and his domain's rules.
@@ -100,8 +143,12 @@ impl Inquiry {
             },
             suffixes: suffixes(config.auth.public_suffix_file.as_deref())?,
             receiver: config.smtp.hostname.clone(),
-            message_time: Duration::from_secs(config.dns.message_s),
-            message_queries: config.dns.message_queries,
+            times: Times {
+                reverse: Duration::from_millis(config.dns.timeout_ms).min(Duration::from_secs(config.dns.message_s)),
+                proofs: Duration::from_secs(config.dns.message_s),
+                wishes: Duration::from_secs(config.dns.message_s) * 2,
+            },
+            questions_max: config.dns.message_queries,
         })
     }
 
@@ -117,18 +164,8 @@ impl Inquiry {
 
     /// One verdict for each recipient, once what they need is known or known not to be had.
     pub async fn judge(&self, subject: &Subject<'_>, facts: &mut MessageFacts, seats: &mut [Seat<'_>]) -> Vec<Verdict> {
-        let deadline = Instant::now() + self.message_time;
-        match &self.dns {
-            Some(dns) => {
-                let resolver = dns.within(deadline, self.message_queries);
-                let names = Names {
-                    resolver: &resolver,
-                    tester: dns,
-                };
-                self.judge_with(subject, facts, seats, Some(names), deadline).await
-            }
-            None => self.judge_with(subject, facts, seats, None, deadline).await,
-        }
+        let names = self.dns.as_ref().map(Names::Network);
+        self.judge_with(subject, facts, seats, names).await
     }
 
     /// The same, asking `names`; nobody, if `None`.
@@ -138,11 +175,13 @@ impl Inquiry {
         facts: &mut MessageFacts,
         seats: &mut [Seat<'_>],
         names: Option<Names<'_>>,
-        deadline: Instant,
     ) -> Vec<Verdict> {
         facts.origin.iprev = match names {
             _ if subject.is_client_unknown => Fact::Skipped(Line::literal("the client's address is not known")),
-            Some(names) => Fact::Found(iprev::check(facts.client, names.resolver).await),
+            Some(names) => {
+                let resolver = names.within(self.times.reverse);
+                Fact::Found(iprev::check(facts.client, &*resolver).await)
+            }
             None => Fact::Unavailable(no_dns()),
         };
         facts.origin.author = Fact::Found(author::read(subject.message));
@@ -154,7 +193,7 @@ impl Inquiry {
             if needs.iter().all(|needs| needs.is_empty()) {
                 break;
             }
-            self.ask(subject, facts, seats, &needs, names, deadline).await;
+            self.ask(subject, facts, seats, &needs, names).await;
         }
         let judged = seats.iter().map(|seat| conclude(facts, seat.facts, seat.policy));
         judged.collect()
@@ -168,14 +207,13 @@ impl Inquiry {
         seats: &mut [Seat<'_>],
         needs: &[Needs],
         names: Option<Names<'_>>,
-        deadline: Instant,
     ) {
         let (asks_origin, asks_virus) = (needs.iter().any(|n| n.origin), needs.iter().any(|n| n.virus));
         let known: &MessageFacts = facts;
         let origin = async {
             match names {
                 _ if !asks_origin => None,
-                Some(names) => Some(self.origin(subject, known, names.resolver).await),
+                Some(names) => Some(self.origin(subject, known, names).await),
                 None => Some(Origin {
                     author: known.origin.author.clone(),
                     ..Origin::unavailable(&no_dns())
@@ -184,7 +222,7 @@ impl Inquiry {
         };
         let virus = async {
             match asks_virus {
-                true => Some(self.scan(subject.body, deadline).await),
+                true => Some(self.scan(subject.body).await),
                 false => None,
             }
         };
@@ -192,17 +230,27 @@ impl Inquiry {
             match (needs.zones, names) {
                 (false, _) => None,
                 (true, Some(names)) => {
-                    let (zones, domains) = (&seat.policy.zones, domains_of(known));
-                    let Names { resolver, tester } = names;
-                    let facts = self.zones.look_up_all(zones, known.client, &domains, resolver, tester);
+                    let zones = askable(&seat.policy.zones, subject.is_client_unknown);
+                    let domains = domains_of(known);
+                    let resolver = names.within(self.times.wishes);
+                    let facts = self
+                        .zones
+                        .look_up_all(&zones, known.client, &domains, &*resolver, names.tester());
                     Some(Fact::Found(facts.await))
                 }
                 (true, None) => Some(Fact::Unavailable(no_dns())),
             }
         });
-        let (origin, virus, zones) = join3(origin, virus, join_all(zones)).await;
-        for (seat, zones) in seats.iter_mut().zip(zones) {
+        let standings = seats.iter().zip(needs).map(|(seat, needs)| async {
+            match needs.standing {
+                true => Some(self.standing(subject, known, seat).await),
+                false => None,
+            }
+        });
+        let (origin, virus, zones, standings) = join4(origin, virus, join_all(zones), join_all(standings)).await;
+        for (seat, (zones, standing)) in seats.iter_mut().zip(zones.into_iter().zip(standings)) {
             seat.facts.zones = zones.unwrap_or_else(|| std::mem::take(&mut seat.facts.zones));
+            seat.facts.standing = standing.unwrap_or_else(|| std::mem::take(&mut seat.facts.standing));
         }
         if let Some(origin) = origin {
             facts.origin = origin;
@@ -215,13 +263,18 @@ impl Inquiry {
         }
     }
 
-    async fn origin(&self, subject: &Subject<'_>, facts: &MessageFacts, resolver: &dyn Resolver) -> Origin {
+    async fn origin(&self, subject: &Subject<'_>, facts: &MessageFacts, names: Names<'_>) -> Origin {
         let sealed = Sealed::read(subject.message);
+        let iprev = facts.origin.iprev.clone();
         let bodies = match hash_body(&sealed, subject).await {
             Ok(bodies) => bodies,
             Err(error) => {
-                tracing::error!(%error, "a message cannot be read back, so its signatures are not verified");
-                sealed.hasher().finish()
+                tracing::error!(%error, "a message cannot be read back, so nothing of its origin is proven");
+                let why = Line::literal("the message could not be read back");
+                return Origin {
+                    iprev,
+                    ..Origin::unavailable(&why)
+                };
             }
         };
         let author = match &facts.origin.author {
@@ -237,17 +290,88 @@ impl Inquiry {
             now_s: facts.received_s,
             lot: subject.body.digest().as_bytes()[0] % 100,
         };
-        let iprev = facts.origin.iprev.clone();
-        gather::origin(claims, &sealed, &bodies, iprev, &self.suffixes, resolver).await
+        let (proofs, wishes) = (names.within(self.times.proofs), names.within(self.times.wishes));
+        let asked = Asked {
+            proofs: &*proofs,
+            wishes: &*wishes,
+            questions_max: self.questions_max,
+        };
+        gather::origin(claims, &sealed, &bodies, iprev, &self.suffixes, asked).await
     }
 
-    async fn scan(&self, body: &Arc<Body>, deadline: Instant) -> Fact<VirusScan> {
-        // A scan has a limit of its own; DNS shall not eat it up.
-        let deadline = deadline.max(Instant::now() + self.clamd.timeout);
-        match timeout_at(deadline, self.clamd.scan(body)).await {
-            Ok(Ok(scan)) => Fact::Found(scan),
-            Ok(Err(why)) => Fact::Unavailable(why),
-            Err(_) => Fact::Unavailable(Line::literal("the virus scanner does not answer in time")),
+    /// What the recipient's mailbox remembers of the sender. Where DNS could not say who that is, nothing is asked: a
+    /// friend must not count as a forger because a server was down.
+    async fn standing(&self, subject: &Subject<'_>, facts: &MessageFacts, seat: &Seat<'_>) -> Fact<Standing> {
+        let Some(memory) = subject.memory else {
+            return Fact::Skipped(Line::literal("no history is asked"));
+        };
+        let is_proven = facts
+            .origin
+            .dmarc
+            .found()
+            .is_some_and(|dmarc| dmarc.result != DmarcResult::TempError);
+        if !is_proven {
+            return Fact::Skipped(Line::literal("it could not be proven who sent it"));
+        }
+        let sender = self.sender(facts, seat.facts);
+        let (mailbox, now_s) = (seat.facts.mailbox.clone(), facts.received_s);
+        let walked = memory.consult(move |history| {
+            Box::pin(async move { reputation::standing(&sender, &mailbox, history, now_s).await })
+        });
+        match walked.await {
+            Ok(Ok(standing)) => Fact::Found(standing),
+            Ok(Err(unavailable)) => Fact::Unavailable(unavailable.0),
+            Err(error) => Fact::Unavailable(Line::reason(error.to_string().as_bytes())),
+        }
+    }
+
+    /// By which names a message is known, and the author's local part: what a label of it is filed under.
+    pub fn sender(&self, facts: &MessageFacts, recipient: &RecipientFacts) -> Sender {
+        let forwarded = recipient.forwarder.as_ref().is_some_and(|hit| hit.is_proven);
+        Sender::of(facts, &self.suffixes, forwarded)
+    }
+
+    /// Somebody to whom only these things are known: for questions of people about a sender.
+    pub fn supposed(&self, address: &Address, client: Option<IpAddr>, is_proven: bool) -> Option<Sender> {
+        let domain = address.domain()?.clone();
+        let line = |text: &str| Line::clean(text.as_bytes(), LOCAL_CHARS_MAX);
+        let (local, written) = (line(&address.local().folded()), line(address.local().as_str()));
+        Some(Sender {
+            author: Some(AuthorClaim {
+                local: local.clone(),
+                written,
+                organization: self.suffixes.organizational(&domain),
+                domain: domain.clone(),
+                is_validated: is_proven,
+            }),
+            reverse_path: Some(ReversePathClaim {
+                local,
+                domain: domain.clone(),
+                is_validated: is_proven,
+            }),
+            helo: None,
+            dkim: if is_proven { vec![domain] } else { Vec::new() },
+            networks: client.map_or([None; 3], |client| networks(client).map(Some)),
+        })
+    }
+
+    /// That a mailbox's owner wrote to somebody; nothing for an address literal.
+    pub fn sent_to(&self, mailbox: &MailboxId, address: &Address, at_s: i64) -> Option<Sent> {
+        let domain = address.domain()?;
+        Some(Sent {
+            mailbox: mailbox.clone(),
+            local: Line::clean(address.local().as_str().as_bytes(), LOCAL_CHARS_MAX),
+            domain: domain.clone(),
+            organization: Some(self.suffixes.organizational(domain)),
+            at_s,
+        })
+    }
+
+    /// A scan has a limit of its own.
+    async fn scan(&self, body: &Arc<Body>) -> Fact<VirusScan> {
+        match self.clamd.scan(body).await {
+            Ok(scan) => Fact::Found(scan),
+            Err(why) => Fact::Unavailable(why),
         }
     }
 }
@@ -282,6 +406,16 @@ pub fn listed_ip(client: IpAddr, is_unknown: bool) -> IpAddr {
     } else {
         client
     }
+}
+
+/// The lists that can be asked: none of addresses where a proxy could not say who the client is, for the proxy's own
+/// address may stand in some.
+fn askable(zones: &[Zone], is_client_unknown: bool) -> Cow<'_, [Zone]> {
+    if !is_client_unknown {
+        return Cow::Borrowed(zones);
+    }
+    let of_domains = zones.iter().filter(|zone| zone.target == Target::Domain);
+    Cow::Owned(of_domains.cloned().collect())
 }
 
 fn forwarder(view: &DomainView, client: IpAddr, facts: &MessageFacts) -> Option<ForwarderHit> {

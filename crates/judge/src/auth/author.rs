@@ -27,7 +27,7 @@ pub enum Author {
         /// Its domain, as A-labels.
         domain: Domain,
     },
-    /// No From field, or one without an address.
+    /// No From field, or one without an address, such as `<MAILER-DAEMON>`.
     None,
     /// Several From fields, or addresses of several domains: RFC 7489 §6.6.1, RFC 9989 §11.5. The distinct domains in
     /// their order, at most ten.
@@ -49,7 +49,7 @@ pub fn read(message: &Message<'_>) -> Author {
     let Found {
         first,
         domains,
-        has_words,
+        has_hidden_words,
         fault,
     } = found;
     match (fault, first) {
@@ -58,7 +58,7 @@ pub fn read(message: &Message<'_>) -> Author {
         (Some(fault), _) => fault.author(),
         (None, Some(_)) if domains.len() > 1 => Author::Several(domains),
         (None, Some((address, domain))) => Author::One { address, domain },
-        (None, None) if has_words => Fault::NoAddress.author(),
+        (None, None) if has_hidden_words => Fault::NoAddress.author(),
         (None, None) => Author::None,
     }
 }
@@ -69,8 +69,8 @@ struct Found {
     first: Option<(Line, Domain)>,
     /// Distinct, in their order, at most [`DOMAINS_MAX`].
     domains: Vec<Domain>,
-    /// Words that belong to no address.
-    has_words: bool,
+    /// Words that belong to no address, and in which a program may find one: encoded words, or a quoted `@`.
+    has_hidden_words: bool,
     fault: Option<Fault>,
 }
 
@@ -101,7 +101,7 @@ impl Fault {
             Fault::Encoded => "the From field has an encoded word or a quoted `@` in an address",
             Fault::Domain => "the From field has an address whose domain is none",
             Fault::Trailing => "the From field has something behind an address that does not belong there",
-            Fault::NoAddress => "the From field has no address, only words",
+            Fault::NoAddress => "the From field has no address, only words that may hide one",
         }))
     }
 }
@@ -237,7 +237,7 @@ impl<'a> Reader<'a> {
                 }
             }
             None | Some(b',' | b';') if words.any => {
-                found.has_words = true;
+                found.has_hidden_words |= words.is_ambiguous;
                 match gap.named.is_none() {
                     true => Ok(()),
                     false => Err(Fault::Comment),
@@ -264,8 +264,8 @@ impl<'a> Reader<'a> {
             return Err(Fault::Comment);
         }
         let address = match (self.rest.first(), words.any) {
-            (Some(b'>'), has_words) => {
-                found.has_words |= has_words;
+            (Some(b'>'), _) => {
+                found.has_hidden_words |= words.is_ambiguous;
                 None
             }
             (Some(b'@'), false) => return Err(Fault::Route),
@@ -592,7 +592,7 @@ mod tests {
         ("<@y.example:a@x.example>", Fault::Route),
         ("<@y.example,@z.example:a@x.example>", Fault::Route),
         ("@x.example", Fault::Local),
-        ("Mail Delivery Subsystem <MAILER-DAEMON>", Fault::NoAddress),
+        ("<\"a@x.example\">", Fault::NoAddress),
         ("a..b@x.example", Fault::Local),
         (".a@x.example", Fault::Local),
         ("a.@x.example", Fault::Local),
@@ -609,7 +609,7 @@ mod tests {
         ("(<b@y.example>) <a@x.example>", Fault::Comment),
         ("a@x.example (b@y.example)", Fault::Comment),
         ("<a@x.example(.y.example)>", Fault::Comment),
-        ("Ann", Fault::NoAddress),
+        ("\"a@x.example\"", Fault::NoAddress),
         ("=?utf-8?q?a=40x.example?=, <>", Fault::NoAddress),
     ];
 
@@ -654,7 +654,16 @@ mod tests {
         assert_eq!(fields(&[b"a@x.example", b"\"b"]), several(&["x.example"]));
         assert_eq!(fields(&[b"", b"a@x.example"]), several(&["x.example"]));
         assert_eq!(fields(&[b"\"", b"Ann"]), Fault::Quote.author());
-        for value in ["", "<>", "Ann <>", "undisclosed:;", ",,,", "(nobody)"] {
+        for value in [
+            "",
+            "<>",
+            "Ann <>",
+            "undisclosed:;",
+            ",,,",
+            "(nobody)",
+            "Ann",
+            "Ann <MAILER-DAEMON>",
+        ] {
             assert_eq!(author(value.as_bytes()), Author::None, "{value}");
         }
         assert_eq!(author(b"(a@x.example)"), Fault::Comment.author());

@@ -7,9 +7,11 @@ mod content;
 mod helo;
 mod origin;
 mod protocol;
+mod reputation;
 mod sender;
 
 pub use origin::{DmarcOpinion, ZonesOpinion};
+pub(crate) use reputation::is_known;
 
 use crate::evidence::{ContentFacts, MessageFacts, RecipientFacts};
 use crate::policy::{Checks, Policy, Rule};
@@ -41,6 +43,8 @@ pub enum Group {
     Zones,
     /// [`MessageFacts::virus`].
     Virus,
+    /// [`RecipientFacts::standing`].
+    Standing,
 }
 
 /// A plain check that is built, in the order in which they are asked.
@@ -83,6 +87,8 @@ pub enum Check {
     Clamav,
     /// The author domain's owner vouches for it.
     Dmarc,
+    /// The mailbox does not know the sender for junk.
+    Reputation,
 }
 
 impl Check {
@@ -107,6 +113,7 @@ impl Check {
             Check::Tls => "tls",
             Check::Clamav => "clamav",
             Check::Dmarc => "dmarc",
+            Check::Reputation => "reputation",
         }
     }
 }
@@ -130,6 +137,7 @@ pub struct Answers {
     pub(crate) tls: Opinion,
     pub(crate) clamav: Opinion,
     pub(crate) dmarc: DmarcOpinion,
+    pub(crate) reputation: Opinion,
 }
 
 impl From<Option<Line>> for Opinion {
@@ -181,7 +189,7 @@ pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
     } = Content::run(facts, content, checks);
     Answers {
         sender: ask(checks.sender.as_ref(), || sender::bogus(reverse_path)),
-        zones: origin::zones(&policy.zones, &recipient.zones),
+        zones: origin::zones(&policy.zones, &recipient.zones, origin),
         helo: ask(checks.helo.as_ref(), || helo::fault(helo, *client)),
         rdns: ask(rdns_rule(*client, checks).1, || {
             origin::no_reverse_name(*client, &origin.iprev, checks.rdns_confirmed)
@@ -203,6 +211,7 @@ pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         clamav: ask(checks.clamav.as_ref(), || origin::virus(virus)),
         dmarc: match &checks.dmarc {
             Some(_) => origin::dmarc_failure(
+                reverse_path,
                 origin,
                 forwarder,
                 policy.trusted_sealers.iter().chain(&checks.dmarc_sealers).cloned(),
@@ -212,6 +221,9 @@ pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
                 wish: crate::auth::dmarc::Wish::None,
             },
         },
+        reputation: ask(checks.reputation.as_ref(), || {
+            reputation::bad_standing(&recipient.standing, origin)
+        }),
     }
 }
 

@@ -162,6 +162,7 @@ impl DmarcOpinion {
 /// `checks/dmarc`: the author domain's owner vouches for the message, or does not mind. `trusted` are the sealers whose
 /// ARC results may mend a failure.
 pub fn dmarc_failure(
+    path: &ReversePath,
     origin: &Origin,
     forwarder: Option<&ForwarderHit>,
     trusted: impl Iterator<Item = Domain>,
@@ -171,6 +172,11 @@ pub fn dmarc_failure(
         Err(opinion) => return DmarcOpinion::of(opinion),
     };
     if let Some(fault) = origin.author.found().and_then(author_fault) {
+        // Servers of old write `From: <MAILER-DAEMON>`, and what they say of our own mail is worth having. An author who
+        // cannot be read is another matter: programs may show one, and anybody can send with a null reverse-path.
+        if path.is_null() && matches!(origin.author.found(), Some(Author::None)) {
+            return DmarcOpinion::of(Opinion::Excused(fault));
+        }
         return DmarcOpinion {
             opinion: Opinion::Fails(fault),
             wish: Wish::Reject,
@@ -243,8 +249,9 @@ pub struct ZonesOpinion {
     pub is_open: bool,
 }
 
-/// The file `zones`. The first list that refuses gives the reason; a list of those who are welcome outranks them all.
-pub fn zones(zones: &[Zone], facts: &Fact<Vec<ZoneFact>>) -> ZonesOpinion {
+/// The file `zones`. The first list that refuses gives the reason; a list of those who are welcome outranks them all, if
+/// it speaks of the client, or of a domain that is proven: anybody can write a welcome one.
+pub fn zones(zones: &[Zone], facts: &Fact<Vec<ZoneFact>>, origin: &Origin) -> ZonesOpinion {
     let refusing = zones.iter().any(|zone| zone.effect == Effect::Refuse);
     let off = ZonesOpinion::default();
     if zones.is_empty() {
@@ -263,13 +270,14 @@ pub fn zones(zones: &[Zone], facts: &Fact<Vec<ZoneFact>>) -> ZonesOpinion {
         zones.iter().filter(of).filter_map(move |zone| listing(zone, facts))
     };
     let welcome: Vec<Line> = listed(Effect::Allow)
+        .filter(|(subject, _)| is_client(subject) || is_proven(subject, origin))
         .map(|(subject, zone)| text(format!("{subject} stands in the allow list {zone}")))
         .collect();
     let plain = match (listed(Effect::Refuse).next(), welcome.first()) {
+        (Some(_), None) if origin.is_open() && listed(Effect::Allow).next().is_some() => Opinion::Open(Group::Origin),
         (Some((subject, zone)), None) => Opinion::Fails(refusal(&subject, &zone)),
         (Some((_, zone)), Some(why)) => Opinion::Excused(text(format!("listed in DNS blacklist {zone}, but {why}"))),
-        (None, _) if refusing && facts.iter().any(is_trouble) => trouble(facts),
-        (None, _) => Opinion::Passes,
+        (None, _) => trouble(zones, facts),
     };
     let scored = listed(Effect::Score).map(|(subject, zone)| text(format!("{subject} listed in DNS blacklist {zone}")));
     ZonesOpinion {
@@ -279,30 +287,125 @@ pub fn zones(zones: &[Zone], facts: &Fact<Vec<ZoneFact>>) -> ZonesOpinion {
     }
 }
 
+/// Whether a list speaks of the client's address, not of a domain.
+fn is_client(subject: &str) -> bool {
+    subject.parse::<IpAddr>().is_ok()
+}
+
+/// Whether a domain has vouched for the message.
+fn is_proven(domain: &str, origin: &Origin) -> bool {
+    let spf = origin.spf_mail_from.found();
+    let mut dkim = origin.dkim.found().into_iter().flatten();
+    let dmarc = origin.dmarc.found().filter(|dmarc| dmarc.result == DmarcResult::Pass);
+    spf.is_some_and(|spf| spf.result == SpfResult::Pass && spf.domain.as_str() == domain)
+        || dkim
+            .any(|dkim| dkim.result == DkimResult::Pass && dkim.domain.as_ref().is_some_and(|d| d.as_str() == domain))
+        || dmarc.is_some_and(|dmarc| dmarc.author.as_ref().is_some_and(|author| author.as_str() == domain))
+}
+
 /// The text of the original for clients.
 fn refusal(subject: &str, zone: &str) -> Line {
-    match subject.parse::<IpAddr>() {
-        Ok(_) => text(format!("IP listed in DNS blacklist {zone}")),
-        Err(_) => text(format!("Domain {subject} listed in DNS blacklist {zone}")),
+    match is_client(subject) {
+        true => text(format!("IP listed in DNS blacklist {zone}")),
+        false => text(format!("Domain {subject} listed in DNS blacklist {zone}")),
     }
 }
 
+fn finding<'a>(zone: &Zone, facts: &'a [ZoneFact]) -> Option<&'a ZoneFact> {
+    facts.iter().find(|fact| *fact.zone == *zone.name.as_str())
+}
+
 fn listing(zone: &Zone, facts: &[ZoneFact]) -> Option<(String, String)> {
-    let fact = facts.iter().find(|fact| *fact.zone == *zone.name.as_str())?;
+    let fact = finding(zone, facts)?;
     match &fact.finding {
         ZoneFinding::Listed { subject, .. } => Some((subject.to_string(), fact.zone.to_string())),
         ZoneFinding::NotListed | ZoneFinding::Unavailable(_) | ZoneFinding::Off(_) => None,
     }
 }
 
-fn is_trouble(fact: &ZoneFact) -> bool {
-    matches!(fact.finding, ZoneFinding::Unavailable(_))
-}
-
-fn trouble(facts: &[ZoneFact]) -> Opinion {
-    let first = facts.iter().find_map(|fact| match &fact.finding {
-        ZoneFinding::Unavailable(why) => Some(text(format!("{} cannot be asked: {why}", fact.zone))),
-        ZoneFinding::Listed { .. } | ZoneFinding::NotListed | ZoneFinding::Off(_) => None,
+/// The first list that could have refused, and did not answer.
+fn trouble(zones: &[Zone], facts: &[ZoneFact]) -> Opinion {
+    let mut refusing = zones.iter().filter(|zone| zone.effect == Effect::Refuse);
+    let first = refusing.find_map(|zone| {
+        let fact = finding(zone, facts)?;
+        match &fact.finding {
+            ZoneFinding::Unavailable(why) => Some(text(format!("{} cannot be asked: {why}", fact.zone))),
+            ZoneFinding::Listed { .. } | ZoneFinding::NotListed | ZoneFinding::Off(_) => None,
+        }
     });
     first.map_or(Opinion::Passes, Opinion::Trouble)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dnsbl::parse_zones;
+    use crate::resolver::Security;
+
+    /// What the lists say of `subject` and of the client: all those of `words`.
+    fn opinion(words: &[(&str, ZoneFinding)], origin: &Origin) -> Opinion {
+        let text: String = words.iter().map(|(line, _)| format!("{line}\n")).collect();
+        let (zones, bad) = parse_zones(&text);
+        assert_eq!(bad, []);
+        let fact = |(zone, (_, finding)): (&Zone, &(&str, ZoneFinding))| ZoneFact {
+            zone: zone.name.as_str().into(),
+            finding: finding.clone(),
+        };
+        let facts = zones.iter().zip(words).map(fact).collect();
+        super::zones(&zones, &Fact::Found(facts), origin).plain
+    }
+
+    fn lists(subject: &str) -> ZoneFinding {
+        ZoneFinding::Listed {
+            subject: Line::reason(subject.as_bytes()),
+            codes: Vec::new(),
+            text: Line::default(),
+        }
+    }
+
+    fn spf(result: SpfResult) -> Origin {
+        let spf = Spf {
+            result,
+            domain: Line::literal("good.example"),
+            term: Line::default(),
+            explanation: Line::default(),
+            security: Security::Unknown,
+        };
+        Origin {
+            spf_mail_from: Fact::Found(spf),
+            ..Origin::default()
+        }
+    }
+
+    #[test]
+    fn only_a_proven_domain_is_welcome() {
+        // Whoever wrote a welcome domain into MAIL FROM was not refused by any list.
+        let said = [
+            ("bl.example", lists("192.0.2.1")),
+            ("good.test allow domain", lists("good.example")),
+        ];
+        assert!(matches!(opinion(&said, &spf(SpfResult::Pass)), Opinion::Excused(_)));
+        assert!(matches!(opinion(&said, &spf(SpfResult::SoftFail)), Opinion::Fails(_)));
+        assert_eq!(opinion(&said, &Origin::default()), Opinion::Open(Group::Origin));
+        let of_client = [
+            ("bl.example", lists("192.0.2.1")),
+            ("good.test allow", lists("192.0.2.1")),
+        ];
+        assert!(matches!(opinion(&of_client, &Origin::default()), Opinion::Excused(_)));
+    }
+
+    #[test]
+    fn only_a_list_that_could_refuse_is_missed() {
+        let down = || ZoneFinding::Unavailable(Line::literal("no answer"));
+        let said = [
+            ("bl.example", ZoneFinding::NotListed),
+            ("mild.example score", down()),
+            ("good.test allow", down()),
+        ];
+        assert_eq!(opinion(&said, &Origin::default()), Opinion::Passes);
+        assert!(matches!(
+            opinion(&[("bl.example", down())], &Origin::default()),
+            Opinion::Trouble(_)
+        ));
+    }
 }

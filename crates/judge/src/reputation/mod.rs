@@ -1,5 +1,24 @@
 //! Reputation: what a mailbox's own history says of whoever wrote now.
+//!
+//! - `history`: by what correspondents are known, and how a mailbox's memory of them is asked.
+//! - `sender`: who wrote now, as far as it is proven.
+//! - `table`: the decision table: which memory speaks first. `thresholds`: what the rows that were found come to.
+//! - `standing`: the answer, and each question on the way to it.
+//! - `plain`: a history in memory. `case`: cases for the table, as a file holds them.
 
+mod case;
 mod history;
+mod plain;
+mod sender;
+mod standing;
+mod table;
+#[cfg(test)]
+mod tests;
+mod thresholds;
 
+pub use case::{Case, Outcome};
 pub use history::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity};
+pub use plain::PlainHistory;
+pub use sender::{AuthorClaim, HeloClaim, ReversePathClaim, Sender, networks};
+pub use standing::{Answer, Method, Repute, Standing, Step};
+pub use table::{QUESTIONS_MAX, standing};

@@ -1,7 +1,7 @@
 //! The vectors of others: suites for SPF, DKIM, ARC and Authentication-Results, beside the repository in
-//! `../shared/vectors.tar.zst`.
+//! `../shared/vectors.tar.zst`; and the cases for reputation in `../shared/acceptance`.
 //!
-//! Without the archive each test is passed over with a printed line; under `CI=true` it fails.
+//! Without them each test is passed over with a printed line; under `CI=true` it fails.
 
 mod arc;
 mod auth_results;
@@ -9,5 +9,6 @@ mod dkim;
 mod dmarc;
 mod mailbox;
 mod publicsuffix;
+mod reputation;
 mod spf;
 mod support;

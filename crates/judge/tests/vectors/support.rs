@@ -1,4 +1,4 @@
-//! The archive, unpacked once below `target/`.
+//! What is shared beside the repository: files, and the archive, which is unpacked once below `target/`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,27 +10,39 @@ pub fn vectors(test: &str) -> Option<&'static Path> {
     static UNPACKED: OnceLock<Option<PathBuf>> = OnceLock::new();
     let dir = UNPACKED.get_or_init(unpack).as_deref();
     if dir.is_none() {
-        let is_ci = std::env::var("CI").is_ok_and(|v| v == "true");
-        assert!(!is_ci, "{test}: there is no {}", archive().display());
-        // Nobody to tell is no reason to fail.
-        let _ = writeln!(
-            std::io::stderr(),
-            "passed over: {test}: there is no {}",
-            archive().display()
-        );
+        missing(test, &archive());
     }
     dir
+}
+
+/// A file of the shared directory, where there is one. `test` is named where not.
+pub fn shared(test: &str, file: &str) -> Option<PathBuf> {
+    let path = shared_dir().join(file);
+    if !path.is_file() {
+        missing(test, &path);
+        return None;
+    }
+    Some(path)
+}
+
+fn missing(test: &str, path: &Path) {
+    let is_ci = std::env::var("CI").is_ok_and(|v| v == "true");
+    assert!(!is_ci, "{test}: there is no {}", path.display());
+    // Nobody to tell is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "passed over: {test}: there is no {}", path.display());
 }
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn archive() -> PathBuf {
+fn shared_dir() -> PathBuf {
     let shared = std::env::var_os("MAILWARD_SHARED").map(PathBuf::from);
-    shared
-        .unwrap_or_else(|| workspace().join("../shared"))
-        .join("vectors.tar.zst")
+    shared.unwrap_or_else(|| workspace().join("../shared"))
+}
+
+fn archive() -> PathBuf {
+    shared_dir().join("vectors.tar.zst")
 }
 
 /// Unpacks into a directory of its own and gives that its name at the end, so that no run sees half of it.

@@ -12,7 +12,7 @@ mod token;
 mod write;
 
 pub use claim::claims_authserv_id;
-pub use read::{ParsedResult, ParsedResults, Property, parse, parse_arc};
+pub use read::{ParsedResult, ParsedResults, Property, arc_instance, parse, parse_arc};
 pub use token::AuthResultsError;
 pub use write::{AuthResults, Encoding, Finding};
 

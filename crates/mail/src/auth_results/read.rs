@@ -73,6 +73,20 @@ pub fn parse(value: &[u8]) -> Result<ParsedResults, AuthResultsError> {
 /// # Errors
 /// As [`parse`], and if the instance is missing or not 1 to 50.
 pub fn parse_arc(value: &[u8]) -> Result<(u32, ParsedResults), AuthResultsError> {
+    let (instance, cursor) = instance(value)?;
+    Ok((instance, payload(cursor)?))
+}
+
+/// The instance of an ARC-Authentication-Results field, whatever it says (RFC 8617 §4.2.1).
+///
+/// # Errors
+/// If the instance is missing or not 1 to 50.
+pub fn arc_instance(value: &[u8]) -> Result<u32, AuthResultsError> {
+    instance(value).map(|(instance, _)| instance)
+}
+
+/// The instance; the cursor stands behind its semicolon.
+fn instance(value: &[u8]) -> Result<(u32, Cursor<'_>), AuthResultsError> {
     let mut cursor = Cursor::new(value);
     cursor.skip_cfws()?;
     let is_instance = cursor.keyword() == "i";
@@ -82,7 +96,7 @@ pub fn parse_arc(value: &[u8]) -> Result<(u32, ParsedResults), AuthResultsError>
     let instance = number(&mut cursor).filter(|i| is_instance && (1..=INSTANCE_MAX).contains(i));
     cursor.skip_cfws()?;
     match instance {
-        Some(instance) if cursor.take(b';') => Ok((instance, payload(cursor)?)),
+        Some(instance) if cursor.take(b';') => Ok((instance, cursor)),
         _ => Err(AuthResultsError::Instance),
     }
 }

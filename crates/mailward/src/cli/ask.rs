@@ -2,7 +2,7 @@
 
 use super::control::client;
 use super::desk::{Caller, Desk, Out};
-use super::{Trouble, load, quarantine, report, status, why};
+use super::{Trouble, label, load, quarantine, report, reputation, status, why};
 use crate::config::Config;
 use serde::{Deserialize, Serialize};
 use std::io::{self, IsTerminal, Write};
@@ -18,13 +18,16 @@ pub(super) enum Ask {
     Why(why::Options),
     Quarantine(quarantine::Options),
     Report(report::Options),
+    Label(label::LabelAsk),
+    Sent(label::SentOptions),
+    Reputation(reputation::Question),
 }
 
 impl Ask {
     /// Whether a user of the machine may ask it, of mail of their own.
     fn is_for_owners(&self) -> bool {
         match self {
-            Ask::Why(_) => true,
+            Ask::Why(_) | Ask::Label(_) | Ask::Sent(_) | Ask::Reputation(_) => true,
             Ask::Quarantine(options) => options.is_for_owners(),
             Ask::Status(_) | Ask::Reload | Ask::Report(_) => false,
         }
@@ -34,8 +37,8 @@ impl Ask {
     fn is_ended_unread(&self) -> bool {
         match self {
             Ask::Quarantine(options) => options.is_ended_unread(),
-            Ask::Reload => true,
-            Ask::Why(_) | Ask::Status(_) | Ask::Report(_) => false,
+            Ask::Reload | Ask::Label(_) | Ask::Sent(_) => true,
+            Ask::Why(_) | Ask::Status(_) | Ask::Report(_) | Ask::Reputation(_) => false,
         }
     }
 }
@@ -96,7 +99,7 @@ pub(super) fn answer(desk: &Desk, ask: &Ask, out: &mut Out<'_>) -> Result<u8, Tr
     {
         return Err(Trouble::hint(
             format!("only root and the daemon's user may ask this; you may ask about mail for {mailbox}"),
-            "`mailward why` and `mailward quarantine list`, `search`, `show` and `release` are yours",
+            "`mailward why`, `label`, `sent`, `reputation` and `quarantine list`, `search`, `show` and `release` are yours",
         ));
     }
     match ask {
@@ -105,6 +108,9 @@ pub(super) fn answer(desk: &Desk, ask: &Ask, out: &mut Out<'_>) -> Result<u8, Tr
         Ask::Why(options) => why::run(desk, options, out),
         Ask::Quarantine(options) => quarantine::run(desk, options, out),
         Ask::Report(options) => report::run(desk, options, out),
+        Ask::Label(label) => label.answer(desk, out),
+        Ask::Sent(options) => label::sent(desk, options, out),
+        Ask::Reputation(question) => question.answer(desk, out),
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Trouble, ask};
 use crate::config::Config;
 use crate::domains::{Domains, Found, Roots};
 use crate::gateway::Runtime;
+use crate::inquiry::Inquiry;
 use crate::quarantine::{Entry, Quarantine};
 use crate::relay::Relays;
 use mail::{Address, LocalPart, MailboxId};
@@ -34,6 +35,8 @@ enum Source {
 struct Alone {
     config: Config,
     domains: OnceCell<Domains>,
+    store: OnceCell<Store>,
+    inquiry: OnceCell<Inquiry>,
     relays: Relays,
     _tokio: tokio::runtime::Runtime,
 }
@@ -71,6 +74,8 @@ impl Desk {
             source: Source::Alone(Box::new(Alone {
                 config,
                 domains: OnceCell::new(),
+                store: OnceCell::new(),
+                inquiry: OnceCell::new(),
                 relays: Relays::default(),
                 _tokio: tokio,
             })),
@@ -147,6 +152,57 @@ impl Desk {
     pub(super) fn reader(&self) -> Result<Reader, Trouble> {
         let path = self.config().store_path();
         Store::open_read_only(&path).map_err(|error| Trouble::store(&path, &error))
+    }
+
+    /// The store, to write into: the daemon's, or opened for this command while no daemon has it.
+    pub(super) fn store(&self) -> Result<&Store, Trouble> {
+        let alone = match &self.source {
+            Source::Daemon(daemon, _) => {
+                let gateway = daemon.gateway().ok_or_else(|| {
+                    Trouble::hint(
+                        "this process has no store to write into",
+                        "ask the process that runs the part `smtp`",
+                    )
+                });
+                return gateway.map(|gateway| gateway.store());
+            }
+            Source::Alone(alone) => alone,
+        };
+        if let Some(store) = alone.store.get() {
+            return Ok(store);
+        }
+        let path = alone.config.store_path();
+        if !path.exists() {
+            return Err(Trouble::store(&path, &store::OpenError::Missing));
+        }
+        let store = Store::open(&path).map_err(|error| Trouble::store(&path, &error))?;
+        Ok(alone.store.get_or_init(|| store))
+    }
+
+    /// What knows organizations; it asks no DNS here.
+    pub(super) fn inquiry(&self) -> Result<&Inquiry, Trouble> {
+        let alone = match &self.source {
+            Source::Daemon(_, runtime) => return Ok(&runtime.inquiry),
+            Source::Alone(alone) => alone,
+        };
+        if let Some(inquiry) = alone.inquiry.get() {
+            return Ok(inquiry);
+        }
+        let mut config = alone.config.clone();
+        config.dns.enabled = false;
+        let inquiry = Inquiry::open(&config, None).map_err(|(error, hint)| Trouble::Said(error, hint))?;
+        Ok(alone.inquiry.get_or_init(|| inquiry))
+    }
+
+    /// Whose box mail for an address belongs to, where its domain is ours.
+    pub(super) fn mailbox_of(&self, text: &str) -> Result<MailboxId, Trouble> {
+        let address = Address::parse(text).map_err(|error| Trouble::new(format!("{error}: `{text}`")))?;
+        mailbox(self.domains()?, &address).ok_or_else(|| {
+            Trouble::hint(
+                format!("no domain of ours: `{text}`"),
+                "a domain is ours if it has a directory below `[paths] domains`",
+            )
+        })
     }
 
     pub(super) fn relays(&self) -> &Relays {

@@ -8,9 +8,11 @@ mod control;
 mod daemon;
 mod desk;
 mod explain;
+mod label;
 mod parts;
 mod quarantine;
 mod report;
+mod reputation;
 mod scan;
 mod serve;
 mod sockets;
@@ -67,6 +69,12 @@ enum Command {
     Quarantine(quarantine::Options),
     /// Sum up what was recorded
     Report(report::Options),
+    /// Say what a message is: junk, notjunk; or forget what was said
+    Label(label::Options),
+    /// Say to whom a mailbox's owner wrote, so that answers are welcome
+    Sent(label::SentOptions),
+    /// Say what a mailbox's history makes of a sender; or check what the table makes of cases from a file
+    Reputation(reputation::Options),
     /// Look after the store: its size, its soundness, and what makes history
     Store(store::Options),
 }
@@ -133,6 +141,9 @@ pub fn run() -> ExitCode {
         Command::Why(options) => ask::run(config, Ask::Why(options)),
         Command::Quarantine(options) => ask::run(config, Ask::Quarantine(options)),
         Command::Report(options) => ask::run(config, Ask::Report(options)),
+        Command::Label(options) => label::run(config, &options),
+        Command::Sent(options) => ask::run(config, Ask::Sent(options)),
+        Command::Reputation(options) => reputation::run(config, options),
     };
     done.unwrap_or_else(|trouble| {
         // Whether or not somebody reads it.

@@ -21,16 +21,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-mod sources;
+pub(super) mod sources;
 
 use sources::{Found as FoundMessage, Sources};
 
 /// How many messages pass between two lines of progress.
 const PROGRESS_EVERY: u64 = 500;
-/// A zone file answers at once; only the virus scanner needs time, and has its own.
-const ZONE_FILE_TIME: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -216,6 +214,7 @@ impl Bench {
             message: &message,
             body: &body,
             is_client_unknown: self.client.is_none(),
+            memory: None,
         };
         let verdict = self.verdict(&subject, &mut facts, &mut recipient);
         Judged {
@@ -243,14 +242,8 @@ impl Bench {
         let judged = self.runtime.block_on(async {
             match &self.dns {
                 Dns::File(zone) => {
-                    let deadline = tokio::time::Instant::now() + ZONE_FILE_TIME;
-                    let names = Names {
-                        resolver: zone,
-                        tester: zone,
-                    };
-                    self.inquiry
-                        .judge_with(subject, facts, &mut seats, Some(names), deadline)
-                        .await
+                    let names = Some(Names::File(zone));
+                    self.inquiry.judge_with(subject, facts, &mut seats, names).await
                 }
                 Dns::Online | Dns::Nobody => self.inquiry.judge(subject, facts, &mut seats).await,
             }
@@ -281,6 +274,7 @@ impl Bench {
                     whitelisted,
                     forwarder: None,
                     zones: Fact::NotAsked,
+                    standing: Fact::NotAsked,
                 }
             }
             None => RecipientFacts {
@@ -292,6 +286,7 @@ impl Bench {
                 passes_forged: false,
                 forwarder: None,
                 zones: Fact::NotAsked,
+                standing: Fact::NotAsked,
             },
         }
     }

@@ -8,6 +8,7 @@
 //! folder = "Junk"     # with action = "file"
 //! soft = true         # evidence only
 //! shadow = true       # judge and record as if, then let pass
+//! known = "pass"            # passed over for senders whom the mailbox knows and welcomes
 //! unavailable = "defer"     # what follows when DNS or the scanner does not answer: pass or defer
 //! domains = ["a.example"]   # checks/dkim: domains that always sign; checks/tls: domains that always encrypt
 //! confirmed = true          # checks/rdns: the reverse name must lead back to the client
@@ -36,9 +37,7 @@ pub(super) const ALL: &str = "all";
 pub(super) const RECOMMENDED: &str = "recommended";
 
 const ACTIONS: [&str; 6] = ["reject", "tag", "file", "hold", "defer", "discard"];
-const KEYS: [&str; 5] = ["action", "folder", "soft", "shadow", "unavailable"];
-/// Keys of the specification that this version does not act on yet.
-const LATER: [&str; 1] = ["known"];
+const KEYS: [&str; 6] = ["action", "folder", "soft", "shadow", "unavailable", "known"];
 
 /// Keys that only some checks have.
 fn own_keys(check: &str) -> &'static [&'static str] {
@@ -57,6 +56,7 @@ pub(super) struct Settings {
     soft: Option<bool>,
     shadow: Option<bool>,
     unavailable: Option<OnTrouble>,
+    known_passes: Option<bool>,
     domains: Option<Vec<Domain>>,
     confirmed: Option<bool>,
     quarantine: Option<DmarcQuarantine>,
@@ -163,6 +163,7 @@ impl Settings {
             soft: self.soft.unwrap_or(rule.soft),
             shadow: self.shadow.unwrap_or(rule.shadow),
             unavailable: self.unavailable.unwrap_or(rule.unavailable),
+            known_passes: self.known_passes.unwrap_or(rule.known_passes),
         }
     }
 }
@@ -217,6 +218,7 @@ impl Reader<'_> {
                 ("soft", _) => settings.soft = self.switch("soft", value),
                 ("shadow", _) => settings.shadow = self.switch("shadow", value),
                 ("unavailable", _) => settings.unavailable = self.unavailable(value),
+                ("known", _) => settings.known_passes = self.known(value),
                 ("domains", "dkim" | "tls") => settings.domains = self.domains("domains", value),
                 ("confirmed", "rdns" | "rdns4" | "rdns6") => settings.confirmed = self.switch("confirmed", value),
                 ("quarantine", "dmarc") => settings.quarantine = self.quarantine(value),
@@ -237,11 +239,8 @@ impl Reader<'_> {
 
     fn unknown_key(&mut self, unknown: &str, key: &Spanned<std::borrow::Cow<'_, str>>) {
         let own = own_keys(self.check).iter().copied();
-        let fault = match LATER.contains(&unknown) {
-            true => Fault::note(format!("`{unknown}` is not used by this version yet")),
-            false => Fault::warning(format!("unknown key: `{unknown}`"))
-                .hint_word(nearest(unknown, KEYS.into_iter().chain(own))),
-        };
+        let fault = Fault::warning(format!("unknown key: `{unknown}`"))
+            .hint_word(nearest(unknown, KEYS.into_iter().chain(own)));
         self.fault(key.span().start, fault);
     }
 
@@ -284,6 +283,13 @@ impl Reader<'_> {
                 "`unavailable` is neither `\"pass\"` nor `\"defer\"`".into(),
                 None,
             ),
+        }
+    }
+
+    fn known(&mut self, value: &Spanned<DeValue<'_>>) -> Option<bool> {
+        match value.get_ref() {
+            DeValue::String(word) if word == "pass" => Some(true),
+            _ => self.wrong(value, "`known` can only be `\"pass\"`".into(), None),
         }
     }
 

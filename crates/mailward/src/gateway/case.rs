@@ -177,7 +177,7 @@ impl<'a> Case<'a> {
         let pairs = self.envelope.recipients().iter().zip(&self.targets);
         let recipients = pairs.map(|(recipient, target)| {
             let policy = recipient.domain.sealed_policy()?;
-            Ok(RecipientRecord {
+            Ok::<_, StoreError>(RecipientRecord {
                 facts: recipient.facts.clone(),
                 verdict: target.verdict.clone(),
                 policy,

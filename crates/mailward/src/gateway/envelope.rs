@@ -361,6 +361,7 @@ fn recipient(envelope: &Envelope, address: Address, domain: Arc<DomainView>) -> 
         whitelisted,
         forwarder: None,
         zones: Fact::NotAsked,
+        standing: Fact::NotAsked,
         address,
     };
     Recipient { facts, domain }

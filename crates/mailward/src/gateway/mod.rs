@@ -29,7 +29,7 @@ use judge::verdict::{Disposition, Verdict};
 use mail::{Line, Message, Reply};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use store::{MailwardId, Store};
+use store::{MailwardId, Reader, Store};
 use tokio::time::Instant;
 
 /// RFC 5321 §6.3: a message with more Received fields than this goes in circles.
@@ -201,7 +201,15 @@ impl Gateway {
             origin: Origin::default(),
             virus: Fact::NotAsked,
         };
-        let verdicts = verdicts(&runtime.inquiry, &mut envelope, &message, &body, &mut facts).await;
+        let verdicts = verdicts(
+            &runtime.inquiry,
+            &mut envelope,
+            &message,
+            &body,
+            &mut facts,
+            self.store.reader(),
+        )
+        .await;
         let targets = targets(&envelope, verdicts);
         let id = MailwardId::new(facts.received_s, chance());
         let case = Case {
@@ -234,11 +242,13 @@ async fn verdicts(
     message: &Message<'_>,
     body: &Arc<Body>,
     facts: &mut MessageFacts,
+    memory: &Reader,
 ) -> Vec<Verdict> {
     let subject = Subject {
         message,
         body,
         is_client_unknown: envelope.is_client_unknown(),
+        memory: Some(memory),
     };
     let mut seats: Vec<Seat<'_>> = envelope
         .recipients_mut()

@@ -325,7 +325,7 @@ fn without_a_certificate_a_pair_is_made_once_and_kept_private() {
         assert_eq!(found, mode, "{}", path.display());
     }
     assert_eq!(boxes::everything(&dir), ["cert.pem", "key.pem"]);
-    assert!(gateway.log().contains("a self-signed certificate was made"));
+    gateway.await_log("a self-signed certificate was made");
     assert!(gateway.stop().success());
     gateway.start_again();
     assert_eq!(fs::read_to_string(dir.join("cert.pem")).expect("it is there"), pem);

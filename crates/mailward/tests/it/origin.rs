@@ -3,14 +3,19 @@
 //!
 //! Clients with any address are played by XCLIENT from a trusted one.
 
+mod claims;
 mod dmarc;
 mod dnssec;
 mod headers;
+mod hostile_zones;
 mod lists;
 mod names;
+mod scans;
 mod signatures;
 mod spf;
 mod trouble;
+
+use std::net::SocketAddr;
 
 use serde_json::Value;
 
@@ -116,8 +121,8 @@ fn asking(setup: Setup, dns: &PrivateDns) -> Setup {
 }
 
 /// A session of the client at `addr`, greeted.
-fn session(gateway: &Gateway, addr: &str, helo: &str) -> Client {
-    let mut client = Client::greeted_from(TRUSTED, gateway.addr());
+fn session(gateway: SocketAddr, addr: &str, helo: &str) -> Client {
+    let mut client = Client::greeted_from(TRUSTED, gateway);
     let addr = match addr.contains(':') {
         true => format!("IPV6:{addr}"),
         false => addr.to_owned(),
@@ -129,13 +134,19 @@ fn session(gateway: &Gateway, addr: &str, helo: &str) -> Client {
 }
 
 fn send(gateway: &Gateway, addr: &str, mail: &Mail) -> Reply {
+    send_to(gateway.addr(), addr, mail)
+}
+
+fn send_to(gateway: SocketAddr, addr: &str, mail: &Mail) -> Reply {
     let answers = session(gateway, addr, &mail.helo).transaction(mail);
     answers.expect("a transaction").decisive().clone()
 }
 
-/// `mailward why`, for people.
+/// `mailward why`, for people. Whatever was decided, stored facts lead to the same again.
 fn why(gateway: &Gateway, reply: &Reply) -> String {
-    daemon::said(gateway, &["why", &reply.id().expect("the reply names the message")])
+    let said = daemon::said(gateway, &["why", &reply.id().expect("the reply names the message")]);
+    assert!(said.contains("judged again by this version: the same"), "{said}");
+    said
 }
 
 fn facts(gateway: &Gateway, reply: &Reply) -> Value {

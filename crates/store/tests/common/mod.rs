@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+mod origin;
+
 use judge::checks::Check;
 use judge::evidence::{AuthorField, ContentFacts, Fact, MessageFacts, Origin, RecipientFacts, TlsFacts, UserStanding};
 use judge::lists::{BlacklistHit, WhitelistHit};
@@ -85,6 +87,7 @@ fn recipient(address: &str) -> RecipientFacts {
         passes_forged: false,
         forwarder: None,
         zones: Fact::NotAsked,
+        standing: Fact::NotAsked,
     }
 }
 
@@ -177,20 +180,30 @@ fn message_facts() -> impl Strategy<Value = MessageFacts> {
         };
         (tls, login, conduct)
     });
-    (any::<i64>(), any::<IpAddr>(), line(), reverse_path(), session, content).prop_map(
-        |(received_s, client, helo, reverse_path, (tls, login, conduct), content)| MessageFacts {
-            received_s,
-            client,
-            helo,
-            reverse_path,
-            tls,
-            login,
-            conduct,
-            content,
-            origin: Origin::default(),
-            virus: Fact::NotAsked,
-        },
+    let proofs = (origin::origin(), origin::virus());
+    (
+        any::<i64>(),
+        any::<IpAddr>(),
+        line(),
+        reverse_path(),
+        session,
+        content,
+        proofs,
     )
+        .prop_map(
+            |(received_s, client, helo, reverse_path, (tls, login, conduct), content, (origin, virus))| MessageFacts {
+                received_s,
+                client,
+                helo,
+                reverse_path,
+                tls,
+                login,
+                conduct,
+                content,
+                origin,
+                virus,
+            },
+        )
 }
 
 fn recipient_facts() -> impl Strategy<Value = RecipientFacts> {
@@ -224,17 +237,21 @@ fn recipient_facts() -> impl Strategy<Value = RecipientFacts> {
         user,
         option::of(blacklisted),
         option::of(whitelisted),
+        (any::<bool>(), origin::forwarder(), origin::zone_facts()),
     )
-        .prop_map(|(address, mailbox, user, blacklisted, whitelisted)| RecipientFacts {
-            address,
-            mailbox,
-            user,
-            blacklisted,
-            whitelisted,
-            passes_forged: false,
-            forwarder: None,
-            zones: Fact::NotAsked,
-        })
+        .prop_map(
+            |(address, mailbox, user, blacklisted, whitelisted, (passes_forged, forwarder, zones))| RecipientFacts {
+                address,
+                mailbox,
+                user,
+                blacklisted,
+                whitelisted,
+                passes_forged,
+                forwarder,
+                zones,
+                standing: Fact::NotAsked,
+            },
+        )
 }
 
 fn folder() -> impl Strategy<Value = Folder> {
@@ -288,21 +305,25 @@ fn policy() -> impl Strategy<Value = SealedPolicy> {
         option::of(rule),
         option::of(vec(domain(), 0..3)),
     );
-    (any::<bool>(), any::<bool>(), rules).prop_map(|(shadow, whitelist_unknown_users, (helo, dkim, dkim_domains))| {
-        let checks = Checks {
-            helo,
-            dkim,
-            dkim_domains,
-            ..Checks::default()
-        };
-        SealedPolicy::new(Policy {
-            shadow,
-            whitelist_unknown_users,
-            checks,
-            ..Policy::default()
-        })
-        .unwrap()
-    })
+    let lists = (origin::zones(), vec(domain(), 0..3));
+    (any::<bool>(), any::<bool>(), rules, lists).prop_map(
+        |(shadow, whitelist_unknown_users, (helo, dkim, dkim_domains), (zones, trusted_sealers))| {
+            let checks = Checks {
+                helo,
+                dkim,
+                dkim_domains,
+                ..Checks::default()
+            };
+            SealedPolicy::new(Policy {
+                shadow,
+                whitelist_unknown_users,
+                checks,
+                zones,
+                trusted_sealers,
+            })
+            .unwrap()
+        },
+    )
 }
 
 /// Any record.

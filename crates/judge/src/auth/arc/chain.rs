@@ -2,6 +2,7 @@
 
 use super::{ArcSet, results};
 use crate::auth::dkim::{Coverage, Refusal, Signature, field_tags, number, require, shown};
+use mail::auth_results::arc_instance;
 use mail::{Field, Line, Message};
 
 /// RFC 8617 §4.2.1.
@@ -84,7 +85,7 @@ fn slots<'a>(message: &Message<'a>) -> Result<Vec<Slot<'a>>, String> {
             .find(|name| field.is(name));
         let Some(name) = name else { continue };
         let found = if name == "ARC-Authentication-Results" {
-            results::instance(&field.value()).map(|(instance, _)| instance)
+            arc_instance(&field.value()).ok().map(u64::from)
         } else {
             let tags = field_tags(field).map_err(|error| format!("an {name}: {}", Refusal::from(error).why))?;
             tags.value("i").and_then(number)
@@ -132,9 +133,7 @@ impl<'a> Whole<'a> {
                 selector,
                 ..ArcSet::default()
             };
-            if let Some((_, payload)) = results::instance(&results.value()) {
-                results::read(payload, &mut told);
-            }
+            results::read(&results.value(), &mut told);
             newest = Some(message);
             sets.push(Set {
                 results,

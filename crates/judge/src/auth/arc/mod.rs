@@ -36,7 +36,8 @@ pub enum ArcResult {
 pub struct Arc {
     /// The chain validation status.
     pub result: ArcResult,
-    /// The sets in order of instance, the oldest first. Empty where the chain cannot be read.
+    /// The sets in order of instance, the oldest first. Empty where the chain cannot be read; without what they say that
+    /// passed where it does not verify.
     pub sets: Vec<ArcSet>,
     /// Why this result; a sentence without a full stop.
     pub why: Line,

@@ -1,7 +1,7 @@
 //! Verifying a chain (RFC 8617 §5.2, steps 4 to 6).
 
 use super::chain::{Chain, Set, Whole};
-use super::{Arc, ArcResult};
+use super::{Arc, ArcResult, ArcSet};
 use crate::auth::Sealed;
 use crate::auth::dkim::{
     BodyHashes, Canonicalization, DkimResult, Keys, Refusal, Sha256, check_authors, check_body, check_header,
@@ -64,10 +64,19 @@ struct Asked<'a> {
     now_s: i64,
 }
 
+/// Of a chain that does not verify only the sealers are told: nobody may believe what it claims, and it would be kept.
 fn told(result: ArcResult, sets: &[Set<'_>], why: &str) -> Arc {
+    let of_set = |set: &Set<'_>| match result {
+        ArcResult::Pass => set.told.clone(),
+        ArcResult::None | ArcResult::Fail | ArcResult::TempError => ArcSet {
+            sealer: set.told.sealer.clone(),
+            selector: set.told.selector.clone(),
+            ..ArcSet::default()
+        },
+    };
     Arc {
         result,
-        sets: sets.iter().map(|set| set.told.clone()).collect(),
+        sets: sets.iter().map(of_set).collect(),
         why: Line::reason(why.as_bytes()),
     }
 }

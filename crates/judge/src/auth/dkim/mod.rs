@@ -26,7 +26,7 @@ pub(in crate::auth) use crypto::Sha256;
 pub(in crate::auth) use header::HeaderIndex;
 pub(in crate::auth) use key::Keys;
 pub(in crate::auth) use signature::{Coverage, Refusal, Signature, require, tags as field_tags};
-pub(in crate::auth) use tags::{is_fws, number, shown};
+pub(in crate::auth) use tags::{number, shown};
 pub(in crate::auth) use verify::{Reading, check_authors, check_body, check_header, check_length, tell_apart};
 
 use crate::resolver::Security;

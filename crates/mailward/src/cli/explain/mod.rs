@@ -149,15 +149,16 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
         passes_forged: _,
         forwarder,
         zones,
+        standing,
     } = facts;
-    let standing = match user {
+    let listed = match user {
         UserStanding::Valid => "a listed user",
         UserStanding::Anyone => "not listed, but the domain takes mail for anyone",
         UserStanding::Invalid => "listed as invalid",
         UserStanding::Unknown => "not listed",
         UserStanding::NotFromClient => "a listed user, but not for this client",
     };
-    line(out, "to", format_args!("<{address}>, {standing}; mailbox {mailbox}"));
+    line(out, "to", format_args!("<{address}>, {listed}; mailbox {mailbox}"));
     if let Some(hit) = forwarder {
         let proof = if hit.is_proven {
             "proven"
@@ -167,4 +168,5 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
         line(out, "forwarder", format_args!("{}, {proof}", hit.name));
     }
     origin::zones(out, zones);
+    origin::standing(out, standing);
 }

@@ -7,6 +7,7 @@ use judge::auth::dmarc::{Dmarc, DmarcResult};
 use judge::auth::spf::{Identity, Spf};
 use judge::dnsbl::{ZoneFact, ZoneFinding};
 use judge::evidence::{Fact, MxExchange, MxFact, Origin};
+use judge::reputation::Standing;
 use judge::resolver::Security;
 use judge::virus::VirusScan;
 use mail::ReversePath;
@@ -70,6 +71,16 @@ pub(super) fn virus(out: &mut String, virus: &Fact<VirusScan>) {
             "virus",
             format_args!("not scanned: {octets} octets are more than the scanner takes"),
         ),
+    });
+}
+
+/// What the mailbox's history said, question by question.
+pub(super) fn standing(out: &mut String, standing: &Fact<Standing>) {
+    fact(out, "history", standing, |out, standing| {
+        line(out, "history", standing);
+        for step in &standing.walk {
+            line(out, "", step);
+        }
     });
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const DEPTH_MAX: usize = 16;
 
 /// One message.
-pub(super) struct Found {
+pub(in crate::cli) struct Found {
     /// Its file, with a number where the file holds several.
     pub name: String,
     pub octets: Vec<u8>,
@@ -20,7 +20,7 @@ pub(super) struct Found {
 }
 
 /// All messages of some places, in order.
-pub(super) struct Sources {
+pub(in crate::cli) struct Sources {
     files: VecDeque<PathBuf>,
     mbox: Option<Mbox>,
     size_max: u64,

@@ -181,7 +181,7 @@ fn a_bad_key_is_named_with_its_line() {
     let site = sound();
     site.write(
         "srv/d.example/checks/helo",
-        "# first\nacton = \"tag\"\naction = \"rejct\"\nsoft = 1\nfolder = \"Junk\"\nknown = \"pass\"\n",
+        "# first\nacton = \"tag\"\naction = \"rejct\"\nsoft = 1\nfolder = \"Junk\"\nknown = \"yes\"\n",
     );
     let mut found = findings(&site);
     found.sort();
@@ -189,11 +189,11 @@ fn a_bad_key_is_named_with_its_line() {
     assert_eq!(
         found,
         [
-            format!("note: {at}:6: `known` is not used by this version yet"),
             format!("warning: {at}:2: unknown key: `acton`\nhint: did you mean `action`?"),
             format!("warning: {at}:3: unknown action: `rejct`\nhint: did you mean `reject`?"),
             format!("warning: {at}:4: `soft` is neither `true` nor `false`"),
             format!("warning: {at}:5: `folder` has no effect without `action = \"file\"`"),
+            format!("warning: {at}:6: `known` can only be `\"pass\"`"),
         ]
     );
 }

@@ -4,6 +4,7 @@ use super::{BANK, STRANGER, World, bank, field, fields, mail_from, reverse, sign
 use crate::support::boxes;
 use crate::support::client::Mail;
 use crate::support::dkim;
+use crate::support::gateway::Reloaded;
 use crate::support::private_dns::{Zone, is_there};
 
 const CHECK: &str = "example.com/checks/dmarc";
@@ -204,4 +205,74 @@ fn a_policy_is_mended_by_those_who_are_trusted_to_seal() {
     });
     elsewhere.rcpts = vec!["foo@example.com".into()];
     assert_eq!(world.send(STRANGER, &elsewhere).code, 250);
+}
+
+#[test]
+fn what_is_filed_or_only_watched_is_told_from_what_is_refused() {
+    if !is_there("what_is_filed_or_only_watched_is_told_from_what_is_refused") {
+        return;
+    }
+    let files = [
+        CHECK,
+        "watch.test/users/valid/foo",
+        "watch.test/shadow",
+        "watch.test/checks/dmarc",
+    ];
+    let world = World::start_with(&zones(), &files, |setup| setup.before_maildirs());
+    let boxes_of = |domain: &str, sub: &str| boxes::maildir(&world.gateway.maildir(domain, "foo").join(sub)).len();
+    let to = |author: &str, rcpt: &str| Mail {
+        rcpts: vec![rcpt.into()],
+        ..forged(author)
+    };
+    assert_eq!(
+        world.send(STRANGER, &to("ann@suspect.example", "foo@example.com")).code,
+        250
+    );
+    assert_eq!((boxes_of("example.com", ".Junk"), boxes_of("example.com", "")), (1, 0));
+    let reply = world.send(STRANGER, &to("ann@bank.example", "foo@watch.test"));
+    assert_eq!(reply.code, 250, "{reply:?}");
+    assert_eq!((boxes_of("watch.test", ".Junk"), boxes_of("watch.test", "")), (0, 1));
+    let report = crate::support::daemon::said(&world.gateway, &["report", "shadow"]);
+    assert!(report.contains("checks/dmarc"), "{report}");
+    assert!(world.why(&reply).contains("whose owner asks to refuse such mail"));
+}
+
+#[test]
+fn the_operators_list_of_public_suffixes_replaces_the_one_built_in() {
+    if !is_there("the_operators_list_of_public_suffixes_replaces_the_one_built_in") {
+        return;
+    }
+    // Two houses below one suffix. Those who live in one may not speak for the other.
+    let town = Zone::new(
+        "town.example",
+        &format!(
+            "red TXT \"v=spf1 ip4:{BANK} -all\"\n_dmarc.blue TXT \"v=DMARC1; p=reject\"\n\
+             _dmarc.red TXT \"v=DMARC1; p=reject\"\nbounce.red TXT \"v=spf1 ip4:{BANK} -all\"\n"
+        ),
+    );
+    let mail = |from: &str, author: &str| Mail {
+        from: from.into(),
+        ..mail_from(author)
+    };
+    let across = mail("eve@red.town.example", "ann@blue.town.example");
+    let within = mail("b@bounce.red.town.example", "ann@red.town.example");
+    let world = World::start(&[town], &[CHECK]);
+    assert_eq!(
+        world.send(BANK, &across).code,
+        250,
+        "one organization, by the list built in"
+    );
+    assert_eq!(world.send(BANK, &within).code, 250);
+    let mut world = world;
+    let file = world.gateway.dir().join("suffixes");
+    std::fs::write(&file, "// ours\nexample\ntown.example\n").expect("our own directory");
+    let path = crate::support::gateway::quoted(&file.to_string_lossy());
+    world.gateway.set("auth.public_suffix_file", &path);
+    assert_eq!(world.gateway.reload(), Reloaded::Yes);
+    assert_eq!(world.send(BANK, &across).code, 550);
+    assert_eq!(world.send(BANK, &within).code, 250);
+    // One that cannot be read changes nothing.
+    std::fs::write(&file, "no..list\n").expect("our own directory");
+    assert_eq!(world.gateway.reload(), Reloaded::No);
+    assert_eq!(world.send(BANK, &across).code, 550);
 }

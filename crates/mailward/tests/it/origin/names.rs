@@ -31,6 +31,11 @@ fn a_reverse_name_counts_where_it_leads_back() {
     };
     let expected = |result: &str, name: &str| (result.to_owned(), name.to_owned());
     assert_eq!(of(BANK), expected("pass", "mx.bank.example"));
+    assert_eq!(
+        of("::ffff:192.0.2.25"),
+        expected("pass", "mx.bank.example"),
+        "the same address"
+    );
     assert_eq!(of("192.0.2.26"), expected("fail", "Unknown"), "anybody can write it");
     assert_eq!(of("192.0.2.27"), expected("fail", "Unknown"), "the name leads nowhere");
     assert_eq!(of("192.0.2.28"), expected("permerror", "Unknown"), "there is no name");

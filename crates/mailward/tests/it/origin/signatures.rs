@@ -108,3 +108,74 @@ fn fifty_signatures_take_no_longer_than_they_may() {
     let why = world.why(&reply);
     assert!(why.len() < 64 << 10, "{} octets", why.len());
 }
+
+/// What is kept of a message in memory; the rest lies in a file.
+const HEAD_OCTETS: usize = 256 << 10;
+
+#[test]
+fn a_body_is_the_same_however_it_comes_and_wherever_it_is_cut() {
+    if !is_there("a_body_is_the_same_however_it_comes_and_wherever_it_is_cut") {
+        return;
+    }
+    let world = World::start(&[bank("v=DMARC1; p=none")], &[ACTS]);
+    let plain = mail_from("ann@bank.example");
+    let (header, _) = split(&plain.message);
+    let mut bodies: Vec<Vec<u8>> = [
+        "",
+        "\r\n",
+        ".\r\n..\r\n.leading\r\n",
+        "blanks \t \r\n\t leading\tand  within \r\n",
+        "empty lines at the end\r\n\r\n \r\n\t\r\n\r\n",
+        "8 bit \u{e4}\u{20ac}\r\n",
+        "From the beginning\r\n",
+    ]
+    .map(|body| body.as_bytes().to_vec())
+    .to_vec();
+    // A line's end, a run of blanks, and empty lines at the end, on both sides of where the file begins. The signature's
+    // length is known only when it is made, and is the same for all.
+    let length = signed(header, b"x\r\n").len() - b"x\r\n".len();
+    for early in 0..5 {
+        for seam in ["\r\n", "a \t b\r\n", "\r\n\r\n\r\n\r\n", "\r\n.\r\n"] {
+            let mut body = vec![b'x'; HEAD_OCTETS - length - early];
+            // Lines of an ordinary length.
+            body.chunks_exact_mut(78)
+                .for_each(|line| line[76..].copy_from_slice(b"\r\n"));
+            let end = body.len();
+            if body[end - 1] == b'\r' {
+                body[end - 1] = b'x';
+            }
+            body.extend_from_slice(seam.as_bytes());
+            bodies.push(body);
+        }
+    }
+    for body in bodies {
+        let mail = Mail {
+            message: signed(header, &body),
+            ..plain.clone()
+        };
+        let about = format!(
+            "{} octets, ending in {:?}",
+            body.len(),
+            &body[body.len().saturating_sub(12)..]
+        );
+        let message = world.deliver(BANK, &mail);
+        assert_eq!(field(&message, "X-DKIM-RESULT"), "pass", "by DATA: {about}");
+        let mut client = Client::greeted(world.gateway.addr());
+        client.begin(&mail);
+        let reply = client
+            .bdat(&mail.message, &[mail.message.len() / 2, 1])
+            .expect("a reply");
+        assert_eq!(reply.code, 250, "by BDAT: {about}: {reply:?}");
+        assert_eq!(field(&world.last(), "X-DKIM-RESULT"), "pass", "by BDAT: {about}");
+    }
+}
+
+/// The header with its empty line, and the body.
+fn split(message: &[u8]) -> (&[u8], &[u8]) {
+    let end = message.windows(4).position(|four| four == b"\r\n\r\n");
+    message.split_at(end.expect("a header ends") + 4)
+}
+
+fn signed(header: &[u8], body: &[u8]) -> Vec<u8> {
+    dkim::signed(&[header, body].concat(), "bank.example", "s1")
+}

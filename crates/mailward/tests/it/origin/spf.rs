@@ -126,4 +126,23 @@ fn those_who_forward_mail_are_excused() {
     // By the HELO name too, unless its owner says that it is not the client's.
     assert_eq!(send(STRANGER, "b.forward.example", "foo@own.example").code, 250);
     assert_eq!(send(STRANGER, "mx.forward.example", "foo@own.example").code, 550);
+    // A list for all domains replaces the usual one too, and holds beside a domain's own.
+    drop(world);
+    let files = [
+        "_global_/forwarders/mx.forward.example",
+        "example.com/checks/spf",
+        "own.example/users/valid/foo",
+        "own.example/checks/spf",
+        "own.example/forwarders/198.51.100.90",
+    ];
+    let world = World::start(&zones(), &files);
+    let send = |addr: &str, rcpt: &str| {
+        let mut mail = mail_from("ann@bank.example");
+        mail.rcpts = vec![rcpt.into()];
+        world.send(addr, &mail).code
+    };
+    assert_eq!(send("198.51.100.78", "foo@example.com"), 250);
+    assert_eq!(send("198.51.100.77", "foo@example.com"), 550);
+    assert_eq!(send("198.51.100.78", "foo@own.example"), 250);
+    assert_eq!(send("198.51.100.90", "foo@own.example"), 250);
 }

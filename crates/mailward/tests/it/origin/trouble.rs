@@ -15,7 +15,7 @@ const MESSAGE_S: u64 = 2;
 const BOUND: Duration = Duration::from_secs(30);
 
 /// A domain that passes over what it cannot know, and one that would rather wait.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "example.com/checks/spf",
     "example.com/checks/dmarc",
     "example.com/checks/rdns=confirmed = true",
@@ -24,6 +24,8 @@ const FILES: [&str; 8] = [
     "wait.example/users/valid/foo",
     "wait.example/checks/spf=unavailable = \"defer\"",
     "wait.example/blacklisted/ips/198.51.100.66",
+    // Those who certainly have no name; not those whose name nobody can tell.
+    "wait.example/blacklisted/tld/unknown",
 ];
 
 /// Two seconds for a message, one for a query.
@@ -66,7 +68,7 @@ fn nobody_listens_where_dns_should_be() {
     let sink = Sink::start();
     // The system gives no such port to anybody by itself.
     let gateway = hurried(setup(&sink, &FILES), SocketAddr::from(([127, 0, 0, 1], 1)));
-    is_passed_over(&gateway, &sink, "there is no name server to ask");
+    is_passed_over(&gateway, &sink, "no name server can be reached");
 }
 
 #[test]

@@ -106,6 +106,12 @@ impl PrivateDns {
         write_zone(dir.path(), &root());
         let names: Vec<&str> = zones.iter().map(|zone| zone.name.as_str()).collect();
         let authority = Server::start("nsd", dir.path(), |addr| nsd_conf(dir.path(), addr, &names));
+        let unread = names.iter().find(|name| !authority.has(name));
+        assert!(
+            unread.is_none(),
+            "nsd could not read {unread:?}:\n{}",
+            log(dir.path(), "nsd")
+        );
         let validator = Server::start("unbound", dir.path(), |addr| {
             unbound_conf(dir.path(), addr, authority.addr, &names, &anchors)
         });
@@ -132,9 +138,8 @@ impl Drop for PrivateDns {
         self.validator.end();
         self.authority.end();
         if std::thread::panicking() {
-            for log in ["nsd.log", "unbound.log"] {
-                let text = fs::read_to_string(self.dir.path().join(log)).unwrap_or_default();
-                eprintln!("--- {log}\n{text}---");
+            for name in ["nsd", "unbound"] {
+                eprintln!("--- {name}'s log\n{}---", log(self.dir.path(), name));
             }
         }
     }
@@ -173,29 +178,19 @@ impl Server {
             }
             server.end();
         }
-        let log = fs::read_to_string(dir.join(format!("{name}.log"))).unwrap_or_default();
-        panic!("{name} does not start:\n{log}");
+        panic!("{name} does not start:\n{}", log(dir, name));
     }
 
     /// Asks until it answers; `false` if it has ended.
     fn await_answer(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        socket
-            .set_read_timeout(Some(Duration::from_millis(50)))
-            .expect("not zero");
-        socket.connect(self.addr).expect("loopback");
         while Instant::now() < deadline {
             if self.child.try_wait().expect("it is our child").is_some() {
                 return false;
             }
-            // Nobody may listen yet; then the kernel says so at the next call.
-            let _ = socket.send(ROOT_SOA);
-            let mut answer = [0; 512];
-            match socket.recv(&mut answer) {
-                // QR is set, and RCODE is NOERROR.
-                Ok(size) if size > 4 && answer[2] & 0x80 != 0 && answer[3] & 15 == 0 => return true,
-                Ok(_) => {}
+            match self.has_soa("") {
+                Ok(true) => return true,
+                Ok(false) => {}
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
@@ -205,14 +200,41 @@ impl Server {
         false
     }
 
+    /// Whether it serves a zone. It runs, so an answer is late at most.
+    fn has(&self, zone: &str) -> bool {
+        let tries = std::iter::repeat_with(|| self.has_soa(zone)).take(100);
+        tries.flatten().next() == Some(true)
+    }
+
+    /// Whether the SOA of a zone is answered (RFC 1035 §4.1).
+    fn has_soa(&self, zone: &str) -> std::io::Result<bool> {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.set_read_timeout(Some(Duration::from_millis(50)))?;
+        socket.connect(self.addr)?;
+        // An id, RD, one question.
+        let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        for label in zone.split('.').filter(|label| !label.is_empty()) {
+            query.push(u8::try_from(label.len()).expect("a label is short"));
+            query.extend(label.bytes());
+        }
+        // The root, SOA, IN.
+        query.extend([0, 0, 6, 0, 1]);
+        socket.send(&query)?;
+        let mut answer = [0; 512];
+        let size = socket.recv(&mut answer)?;
+        // QR is set, and RCODE is NOERROR.
+        Ok(size > 4 && answer[2] & 0x80 != 0 && answer[3] & 15 == 0)
+    }
+
     fn end(&mut self) {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
     }
 }
 
-/// A query for the SOA of the root: id 7, RD, one question.
-const ROOT_SOA: &[u8] = &[0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 1];
+fn log(dir: &Path, name: &str) -> String {
+    fs::read_to_string(dir.join(format!("{name}.log"))).unwrap_or_default()
+}
 
 /// A program of Debian's, installed or unpacked.
 fn program(name: &str) -> Option<PathBuf> {

@@ -1,0 +1,253 @@
+//! `mailward label`: what a person says of messages that came; and `mailward sent`: whom a mailbox's owner wrote to.
+//!
+//! A message is named by its id, or shown as it lies in a file, a Maildir, an mbox or on standard input; the field
+//! `X-Mailward-Id` in it says which one it is, and its seal that the gateway wrote that.
+
+use super::ask::{self, Ask};
+use super::desk::{Caller, Desk, Out};
+use super::scan::sources::{Found, Sources};
+use super::{Trouble, complain, harmless, load};
+use crate::gateway::Seal;
+use clap::{Args, ValueEnum};
+use judge::evidence::RecipientFacts;
+use mail::{Address, Line, MailboxId, Message};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use store::{Label, LabelRequest, Labelled, MailwardId, Said, Stored};
+
+/// Messages of one question to the daemon: its lines are bounded.
+const AT_ONCE: usize = 200;
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// What they are
+    what: What,
+    /// Ids, or message files, Maildirs, mboxes or folders of messages; `-` or nothing is standard input
+    messages: Vec<String>,
+    /// Whose mail, where a message came for several
+    #[arg(long, value_name = "ADDRESS")]
+    mailbox: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    /// They are junk
+    Junk,
+    /// They are welcome
+    Notjunk,
+    /// As if nobody had ever said anything of them
+    Forget,
+}
+
+/// What the daemon is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct LabelAsk {
+    what: What,
+    mailbox: Option<String>,
+    messages: Vec<Named>,
+}
+
+/// One message.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Named {
+    /// Its file, or its id.
+    name: String,
+    id: String,
+    /// As it stands in the message behind the id; none where a person named the id.
+    seal: Option<String>,
+}
+
+/// Finds the messages, and has them labelled.
+pub(super) fn run(config: Option<&Path>, options: &Options) -> Result<ExitCode, Trouble> {
+    let (mut named, mut failed) = (Vec::new(), false);
+    let is_id = |text: &str| text.parse::<MailwardId>().is_ok() && !Path::new(text).exists();
+    let (ids, paths): (Vec<&String>, Vec<&String>) = options.messages.iter().partition(|text| is_id(text));
+    named.extend(ids.iter().map(|id| Named {
+        name: (*id).clone(),
+        id: (*id).clone(),
+        seal: None,
+    }));
+    if !paths.is_empty() || ids.is_empty() {
+        let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+        let mut sources = Sources::new(&paths, load(config)?.limits.message_size)?;
+        while let Some(found) = sources.next_message() {
+            match found.and_then(sealed_id) {
+                Ok(one) => named.push(one),
+                Err(trouble) => {
+                    failed = true;
+                    complain(format_args!("error: {}", harmless(trouble)));
+                }
+            }
+        }
+    }
+    for messages in named.chunks(AT_ONCE) {
+        let ask = LabelAsk {
+            what: options.what,
+            mailbox: options.mailbox.clone(),
+            messages: messages.to_vec(),
+        };
+        failed |= ask::run(config, Ask::Label(ask))? != ExitCode::SUCCESS;
+    }
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// What the message says of itself.
+fn sealed_id(found: Found) -> Result<Named, String> {
+    let message = Message::parse(&found.octets);
+    let field = message.first("X-Mailward-Id").map(|field| field.value().into_owned());
+    let text = String::from_utf8(field.unwrap_or_default()).unwrap_or_default();
+    match text.split_once(' ') {
+        Some((id, seal)) => Ok(Named {
+            name: found.name,
+            id: id.to_owned(),
+            seal: Some(seal.trim().to_owned()),
+        }),
+        None => Err(format!(
+            "{}: no X-Mailward-Id field, so it did not come through the gateway",
+            found.name
+        )),
+    }
+}
+
+impl LabelAsk {
+    /// Labels; 1 if some of them could not be.
+    pub(super) fn answer(&self, desk: &Desk, out: &mut Out<'_>) -> Result<u8, Trouble> {
+        let mailbox = match &self.mailbox {
+            Some(text) => Some(desk.mailbox_of(text)?),
+            None => None,
+        };
+        let mut failed = false;
+        for named in &self.messages {
+            match self.label(desk, named, mailbox.as_ref()) {
+                Ok(done) => writeln!(out.text, "{}", harmless(done))?,
+                Err(trouble) => {
+                    failed = true;
+                    writeln!(out.errors, "error: {}: {}", harmless(&named.name), harmless(trouble))?;
+                }
+            }
+        }
+        Ok(u8::from(failed))
+    }
+
+    fn label(&self, desk: &Desk, named: &Named, mailbox: Option<&MailboxId>) -> Result<String, String> {
+        let id = id_of(desk, named)?;
+        let nothing = "no record of this id for a mailbox of yours; records are kept for `[store] keep_days`";
+        let stored = desk
+            .wait(desk.reader().map_err(|t| t.text())?.find(id))
+            .map_err(|error| error.to_string())?;
+        let stored = stored.ok_or(nothing)?;
+        let facts = one_recipient(desk, &stored, mailbox)?.ok_or(nothing)?;
+        let request = self.request(desk, id, &stored, facts)?;
+        let labelled = desk
+            .wait(desk.store().map_err(|t| t.text())?.label(request))
+            .map_err(|error| error.to_string())?;
+        let word = match self.what {
+            What::Junk => "junk",
+            What::Notjunk => "not junk",
+            What::Forget => "forgotten",
+        };
+        Ok(match labelled {
+            Labelled::Holds => format!("{id} for {}: {word}", facts.mailbox),
+            Labelled::Outranked(said) => format!(
+                "{id} for {}: stays what was said of it later, at {} by {}",
+                facts.mailbox, said.at_s, said.source
+            ),
+        })
+    }
+
+    fn request(
+        &self,
+        desk: &Desk,
+        id: MailwardId,
+        stored: &Stored,
+        facts: &RecipientFacts,
+    ) -> Result<LabelRequest, String> {
+        let sender = desk
+            .inquiry()
+            .map_err(|t| t.text())?
+            .sender(&stored.record.facts, facts);
+        let by = match desk.caller() {
+            Caller::Operator => Line::literal("operator"),
+            Caller::Owner(mailbox) => Line::reason(mailbox.to_string().as_bytes()),
+        };
+        Ok(LabelRequest {
+            mailbox: facts.mailbox.clone(),
+            id,
+            said: Said {
+                label: match self.what {
+                    What::Junk => Some(Label::Junk),
+                    What::Notjunk => Some(Label::NotJunk),
+                    What::Forget => None,
+                },
+                at_s: jiff::Timestamp::now().as_second(),
+                source: Line::literal("command"),
+                by,
+            },
+            received_s: stored.record.facts.received_s,
+            author_local: sender
+                .author
+                .as_ref()
+                .map_or_else(Line::default, |author| author.local.clone()),
+            identities: sender.identities(),
+        })
+    }
+}
+
+/// The id, if the message that shows it was sealed by this gateway.
+fn id_of(desk: &Desk, named: &Named) -> Result<MailwardId, String> {
+    let id: MailwardId = named.id.parse().map_err(|_| format!("not an id: `{}`", named.id))?;
+    if let Some(seal) = &named.seal {
+        let state = &desk.config().paths.state;
+        let own = Seal::load(state).map_err(|error| format!("cannot read the key in {}: {error}", state.display()))?;
+        if own.mac(&id) != *seal {
+            return Err("its X-Mailward-Id is not sealed by this gateway".into());
+        }
+    }
+    Ok(id)
+}
+
+/// The one recipient that is meant.
+fn one_recipient<'a>(
+    desk: &Desk,
+    stored: &'a Stored,
+    mailbox: Option<&MailboxId>,
+) -> Result<Option<&'a RecipientFacts>, String> {
+    let all = stored.record.recipients.iter().map(|recipient| &recipient.facts);
+    let mut meant = all.filter(|facts| desk.may_see(&facts.mailbox) && mailbox.is_none_or(|m| *m == facts.mailbox));
+    let first = meant.next();
+    match first {
+        Some(first) if meant.any(|other| other.mailbox != first.mailbox) => {
+            Err("it came for several mailboxes: say which with `--mailbox`".into())
+        }
+        first => Ok(first),
+    }
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+pub(super) struct SentOptions {
+    /// Whose mail it was
+    mailbox: String,
+    /// To whom
+    #[arg(required = true)]
+    recipients: Vec<String>,
+}
+
+/// Remembers to whom a mailbox's owner wrote.
+pub(super) fn sent(desk: &Desk, options: &SentOptions, out: &mut Out<'_>) -> Result<u8, Trouble> {
+    let mailbox = desk.mailbox_of(&options.mailbox)?;
+    if !desk.may_see(&mailbox) {
+        return Err(Trouble::new(format!("{mailbox} is not your mailbox")));
+    }
+    let (inquiry, at_s) = (desk.inquiry()?, jiff::Timestamp::now().as_second());
+    let mut all = Vec::new();
+    for text in &options.recipients {
+        let address = Address::parse(text).map_err(|error| Trouble::new(format!("{error}: `{text}`")))?;
+        all.extend(inquiry.sent_to(&mailbox, &address, at_s));
+    }
+    let count = all.len();
+    desk.wait(desk.store()?.sent(all)).map_err(Trouble::new)?;
+    writeln!(out.text, "{mailbox} wrote to {count} addresses")?;
+    Ok(0)
+}
