@@ -29,6 +29,9 @@ const MAILBOXES: u64 = 200;
 /// The age of the oldest message, in seconds: three years.
 const SPAN_S: i64 = 3 * 365 * 24 * 60 * 60;
 const CLIENTS: u64 = 50;
+/// Walks at one time, where the reading thread shall find no rest. With one at a time each walk wakes it from sleep,
+/// which may cost more than the walk.
+const WALKERS: usize = 8;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
@@ -204,7 +207,7 @@ fn walker(message: Message, reads: usize) -> impl for<'a> FnOnce(&'a dyn History
 }
 
 async fn walk(path: &Path, rounds: u64) {
-    let store = Store::open(path).unwrap();
+    let store = Arc::new(Store::open(path).unwrap());
     let labels = store.reader().stats().await.unwrap();
     let labels = labels.junk + labels.not_junk;
     // Of every kind of sender; and one whom nobody knows, in a mailbox with history.
@@ -226,27 +229,43 @@ async fn walk(path: &Path, rounds: u64) {
         ("all 18 reads, rows in most", &known, 18),
         ("all 18 reads, a stranger", &unknown, 18),
     ];
-    for (name, pick, reads) in cases {
-        let messages: Vec<Message> = (0..rounds).map(pick).collect();
-        let (cpu, begun, mut found) = (cpu_us(), Instant::now(), 0);
-        for message in messages {
-            found += store.reader().consult(walker(message, reads)).await.unwrap();
+    for at_once in [1, WALKERS] {
+        println!("walk: {at_once} at once");
+        for (name, pick, reads) in cases {
+            let mut shares: Vec<Vec<Message>> = (0..at_once).map(|_| Vec::new()).collect();
+            (0..rounds).for_each(|n| shares[n as usize % at_once].push(pick(n)));
+            let (cpu, begun, mut found) = (cpu_us(), Instant::now(), 0);
+            let walkers: Vec<_> = shares
+                .into_iter()
+                .map(|share| tokio::spawn(consult(Arc::clone(&store), share, reads)))
+                .collect();
+            for walker in walkers {
+                found += walker.await.unwrap();
+            }
+            report(name, cpu, begun, rounds, found);
         }
-        report(name, cpu, begun, rounds, found);
     }
     let messages: Vec<Message> = (0..rounds).map(known).collect();
     let (cpu, begun, mut found) = (cpu_us(), Instant::now(), 0);
     for message in &messages {
         found += questions(store.reader(), message, 18).await;
     }
-    report("the same, a thread change for each", cpu, begun, rounds, found);
+    report("all 18 reads, a change of threads for each", cpu, begun, rounds, found);
     println!("anonymous memory: {}", anonymous());
+}
+
+async fn consult(store: Arc<Store>, messages: Vec<Message>, reads: usize) -> usize {
+    let mut found = 0;
+    for message in messages {
+        found += store.reader().consult(walker(message, reads)).await.unwrap();
+    }
+    found
 }
 
 fn report(name: &str, cpu: f64, begun: Instant, rounds: u64, found: usize) {
     let each = |total: f64| total / rounds as f64;
     println!(
-        "walk: {name}: {:.0} us CPU, {:.0} us wall, {:.1} rows",
+        "  {name}: {:.0} us CPU, {:.0} us wall, {:.1} rows",
         each(cpu_us() - cpu),
         each(begun.elapsed().as_secs_f64() * 1e6),
         each(found as f64)

@@ -81,6 +81,14 @@ impl View {
         }
     }
 
+    /// After questions that ended in a panic.
+    pub(crate) fn end_any_moment(&mut self) {
+        if let View::Sqlite(view) = self {
+            // Without one there is nothing to end.
+            let _ = view.end_moment();
+        }
+    }
+
     /// Runs `questions`, all as of one moment where the back-end has such.
     pub(crate) fn at_one_moment<T>(&mut self, questions: impl FnOnce(&mut View) -> T) -> Result<T, StoreError> {
         if let View::Sqlite(view) = self {

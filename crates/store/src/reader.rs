@@ -3,6 +3,7 @@
 use crate::back_end::View;
 use crate::error::{OpenError, StoreError};
 use crate::writer::closed;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use tokio::sync::{Semaphore, oneshot};
@@ -26,7 +27,10 @@ impl Asker {
         let (questions, queue) = mpsc::channel::<Question>();
         let thread = thread::Builder::new().name("store-read".to_owned()).spawn(move || {
             for question in queue {
-                question(&mut view);
+                // A walk is somebody else's code; its panic is answered to whoever asked, and ends nothing but it.
+                if catch_unwind(AssertUnwindSafe(|| question(&mut view))).is_err() {
+                    view.end_any_moment();
+                }
             }
         })?;
         Ok(Asker {

@@ -402,7 +402,7 @@ async fn a_torn_database_is_refused_or_answers_with_errors() {
     }
 }
 
-/// Begins records in eight tasks, and says so, until it is killed.
+/// Begins and labels records in eight tasks, and says so, until it is killed.
 #[tokio::test(flavor = "multi_thread")]
 async fn child_that_begins_records() {
     let Some(path) = std::env::var_os(CHILD) else { return };
@@ -417,6 +417,12 @@ async fn child_that_begins_records() {
                 store.begin(record(id, NOW_S, 2)).await.unwrap();
                 println!("begun {id}");
                 store.finish(id, ending(2)).await.unwrap();
+                let label = LabelRequest {
+                    id,
+                    ..label(0, Label::Junk)
+                };
+                store.label(label).await.unwrap();
+                println!("labelled {id}");
             }
         })
     };
@@ -428,7 +434,7 @@ async fn child_that_begins_records() {
 #[tokio::test]
 async fn what_was_acknowledged_outlives_kill_9() {
     let dir = TempDir::new().unwrap();
-    let mut acked = HashSet::new();
+    let (mut acked, mut labelled) = (HashSet::new(), HashSet::new());
     for round in 0..25u64 {
         let mut child = child("child_that_begins_records", &db(&dir))
             .stdout(Stdio::piped())
@@ -439,10 +445,11 @@ async fn what_was_acknowledged_outlives_kill_9() {
         let mut ids = Vec::new();
         for line in lines {
             // Lines still come from the pipe after the kill; all of them count.
-            if let Some(id) = line.unwrap().strip_prefix("begun ").filter(|id| id.len() == 12) {
-                ids.push(id.parse::<MailwardId>().unwrap());
-            }
-            if ids.len() as u64 == kill_after {
+            let line = line.unwrap();
+            let id_after = |word| line.strip_prefix(word).and_then(|id| id.parse::<MailwardId>().ok());
+            ids.extend(id_after("begun "));
+            labelled.extend(id_after("labelled "));
+            if ids.len() as u64 >= kill_after {
                 child.kill().unwrap();
             }
         }
@@ -462,6 +469,17 @@ async fn what_was_acknowledged_outlives_kill_9() {
         acked.extend(ids);
     }
     let store = Store::open(&db(&dir)).unwrap();
+    let mailbox = label(0, Label::Junk).mailbox;
+    for &id in &labelled {
+        assert!(store.reader().label(&mailbox, id).await.unwrap().is_some(), "{id}");
+    }
+    let verified = store.reader().verify().await.unwrap();
+    assert_eq!(verified.faults, Vec::<String>::new());
+    assert!(
+        verified.labels >= labelled.len() as u64 && labelled.len() > 50,
+        "{}",
+        labelled.len()
+    );
     for &id in &acked {
         assert!(store.find(id).await.unwrap().is_some());
     }
@@ -483,6 +501,12 @@ async fn child_with_a_full_disk() {
         .unwrap()
     };
     let store = Store::open(Path::new(&path)).unwrap();
+    store.begin(record(id(5000), NOW_S, 1)).await.unwrap();
+    let labelled = LabelRequest {
+        id: id(5000),
+        ..label(0, Label::Junk)
+    };
+    store.label(labelled.clone()).await.unwrap();
     limit(Some(200_000));
     let mut acked = 0;
     let why = loop {
@@ -502,12 +526,24 @@ async fn child_with_a_full_disk() {
         store.begin(record(id(acked), NOW_S, 1)).await.unwrap_err();
         assert!(kept < 10_000);
     }
+    // A label that cannot be written is refused, and the one that was acknowledged stays.
+    let mut opposite = LabelRequest {
+        id: id(5000),
+        ..label(0, Label::NotJunk)
+    };
+    opposite.said.at_s += 1;
+    let refused = store.label(opposite.clone()).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    let held = store.reader().label(&labelled.mailbox, id(5000)).await.unwrap();
+    assert_eq!(held, Some(labelled));
     assert!(store.ledger_add(key(1), vec!["a".into()], NOW_S).await.is_err());
     assert_eq!(store.ledger_delivered(key(1), NOW_S), ["a"]);
     limit(None);
     // The first one shows that there is space again, the second takes with it what is lazy.
     store.begin(record(id(acked), NOW_S, 1)).await.unwrap();
     store.begin(record(id(acked + 1), NOW_S, 1)).await.unwrap();
+    store.label(opposite).await.unwrap();
+    assert_eq!(store.reader().verify().await.unwrap().faults, Vec::<String>::new());
     for n in 0..acked {
         assert!(
             store.find(id(n)).await.unwrap().unwrap().ending.is_some(),

@@ -369,6 +369,18 @@ async fn a_walk_on_the_reading_thread_asks_the_same(place: Place) {
     );
     let waits = store.reader().consult(|_| Box::pin(std::future::pending::<()>()));
     assert!(matches!(waits.await, Err(StoreError::Unavailable(_))));
+    // A walk that breaks is unavailable, and the next one is not.
+    let breaks = store.reader().consult(|history| {
+        Box::pin(async move {
+            walk(history).await;
+            std::panic::resume_unwind(Box::new("broken"));
+        })
+    });
+    assert!(matches!(breaks.await, Err::<(), _>(StoreError::Unavailable(_))));
+    assert_eq!(
+        store.reader().consult(|history| Box::pin(walk(history))).await,
+        Ok((1, false))
+    );
 }
 
 async fn labels_of_many_at_once_are_all_kept(place: Place) {
