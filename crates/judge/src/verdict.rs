@@ -263,8 +263,13 @@ impl Heard {
     fn fault(&self) -> Option<(Line, Disposition)> {
         match &self.opinion {
             Opinion::Fails(text) => Some((text.clone(), self.disposition.clone())),
-            Opinion::Trouble(why) if self.rule.unavailable == OnTrouble::Defer => {
-                Some((why.clone(), Disposition::Defer))
+            // What is down, and where, is nobody else's business.
+            Opinion::Trouble(_) if self.rule.unavailable == OnTrouble::Defer => {
+                let text = format!(
+                    "The check {} cannot be made now, please try again later",
+                    self.check.name()
+                );
+                Some((Line::reason(text.as_bytes()), Disposition::Defer))
             }
             Opinion::Passes | Opinion::Excused(_) | Opinion::Trouble(_) | Opinion::Open(_) => None,
         }
@@ -328,6 +333,9 @@ impl Court {
         let decisive = keeper.or_else(|| acting(false));
         for (at, (heard, fault)) in opinions.iter().zip(faults).enumerate() {
             let source = Source::Check(heard.check);
+            if let (Opinion::Trouble(why), Some(_)) = (&heard.opinion, &fault) {
+                self.note(source, why.clone(), Effect::Evidence);
+            }
             match (&heard.opinion, fault) {
                 (Opinion::Open(group), _) => {
                     if !concluded && keeper.is_none_or(|keeper| at < keeper) {
@@ -347,8 +355,10 @@ impl Court {
         }
     }
 
+    /// Whether a check was heard above the whitelist.
     fn has_said(&self, check: Check) -> bool {
-        self.reasons.iter().any(|reason| reason.source == Source::Check(check))
+        let is_its = |reason: &&Reason| reason.source == Source::Check(check) && reason.effect != Effect::Evidence;
+        self.reasons.iter().any(|reason| is_its(&reason))
     }
 
     /// DNS lists as mild signals, asked only for what is not refused already.

@@ -32,6 +32,7 @@ use mail::{Address, Domain, Line, MailboxId, Message};
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::{Reader, Sent};
@@ -49,6 +50,8 @@ pub struct Inquiry {
     dns_settings: Settings,
     zones: Arc<ZoneHealth>,
     clamd: Clamd,
+    /// It was in trouble when it was asked last.
+    clamd_in_trouble: AtomicBool,
     suffixes: PublicSuffixes,
     receiver: String,
     times: Times,
@@ -133,6 +136,7 @@ impl Inquiry {
                 size_max: config.clamav.size_max,
                 timeout: Duration::from_secs(config.clamav.timeout_s),
             },
+            clamd_in_trouble: AtomicBool::new(false),
             suffixes: suffixes(config.auth.public_suffix_file.as_deref())?,
             receiver: config.smtp.hostname.clone(),
             times: Times {
@@ -363,8 +367,18 @@ impl Inquiry {
     /// A scan has a limit of its own.
     async fn scan(&self, body: &Arc<Body>) -> Fact<VirusScan> {
         match self.clamd.scan(body).await {
-            Ok(scan) => Fact::Found(scan),
-            Err(why) => Fact::Unavailable(why),
+            Ok(scan) => {
+                if self.clamd_in_trouble.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the virus scanner answers again");
+                }
+                Fact::Found(scan)
+            }
+            Err(why) => {
+                if !self.clamd_in_trouble.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%why, "the virus scanner does not answer; its check does what `unavailable` says");
+                }
+                Fact::Unavailable(why)
+            }
         }
     }
 }
@@ -497,9 +511,8 @@ fn suffixes(file: Option<&Path>) -> Result<PublicSuffixes, (String, Option<Strin
     let Some(path) = file else {
         return Ok(PublicSuffixes::BuiltIn);
     };
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let hint = "let the user that the daemon runs as read it, or leave `[auth] public_suffix_file` out";
-        (format!("{}: {error}", path.display()), Some(hint.into()))
-    })?;
-    PublicSuffixes::parse(&text).map_err(|error| (format!("{}: {error}", path.display()), None))
+    let hint = || Some("name a list in the form of publicsuffix.org, or leave `[auth] public_suffix_file` out".into());
+    let trouble = |error: &dyn std::fmt::Display| (format!("{}: {error}", path.display()), hint());
+    let text = std::fs::read_to_string(path).map_err(|error| trouble(&error))?;
+    PublicSuffixes::parse(&text).map_err(|error| trouble(&error))
 }
