@@ -31,6 +31,8 @@ pub struct Config {
     pub tls: TlsSettings,
     /// `[relay] to`: takes mail from `relay_networks`.
     pub relay: Option<NextHop>,
+    /// `[relay] speaks_for`: domains whose addresses `relay_networks` may speak for.
+    pub speaks_for: Vec<mail::Domain>,
     /// `[deliver] to`: takes accepted mail; a domain's `deliver` file overrides it.
     pub deliver: NextHop,
     /// `[limits]`.
@@ -378,6 +380,7 @@ impl Default for Config {
             },
             tls: TlsSettings::default(),
             relay: None,
+            speaks_for: Vec::new(),
             deliver: NextHop::Smtp {
                 host: "127.0.0.1".into(),
                 port: 25,

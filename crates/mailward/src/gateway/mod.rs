@@ -10,6 +10,7 @@ mod copies;
 mod envelope;
 mod headers;
 mod proofs;
+mod sent;
 
 pub use admit::{BodyRoom, Doors, Ticket};
 pub use envelope::{Envelope, Guest, Recipient};
@@ -211,6 +212,7 @@ impl Gateway {
         )
         .await;
         let targets = targets(&envelope, verdicts);
+        let sent_s = facts.received_s;
         let id = MailwardId::new(facts.received_s, chance());
         let case = Case {
             runtime,
@@ -224,7 +226,11 @@ impl Gateway {
             started,
             deadline: Deadline::within(started, Duration::from_secs(runtime.config.limits.answer_s)),
         };
-        self.act(case).await
+        let reply = self.act(case).await;
+        if envelope.is_relayed() && reply.code() == 250 {
+            self.remember_sent(runtime, &envelope, &message, sent_s).await;
+        }
+        reply
     }
 }
 
