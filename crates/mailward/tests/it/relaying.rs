@@ -126,3 +126,45 @@ fn relay_networks_without_a_target_are_a_fault_of_the_configuration() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("hint: set `[relay] to = \"smtp:HOST:PORT\"`"), "{said}");
 }
+
+/// A vacation reply answers whoever writes; if that counted, any spammer could make himself welcome.
+#[test]
+fn whom_our_users_write_to_is_welcome_to_answer_and_whom_programs_answer_is_not() {
+    let (inside, out) = (Sink::start(), Sink::start());
+    let gateway = Setup::new()
+        .srv(&["example.com/users/valid/foo", "example.com/users/valid/bar"])
+        .before_sink(&inside)
+        .set("smtp.relay_networks", r#"["127.0.5.0/24"]"#)
+        .set("relay.to", &quoted(&out.target()))
+        .set("relay.speaks_for", r#"["example.com"]"#)
+        .start();
+    let send = |from: &str, header: &str, to: &str| {
+        let mut client = Client::greeted_from("127.0.5.9", gateway.addr());
+        let mut mail = Mail::new("1@load.example", &[to]);
+        mail.from = from.to_owned();
+        mail.message = format!("From: <{from}>\r\n{header}\r\nHello.\r\n").into_bytes();
+        let answers = client.transaction(&mail).expect("a transaction");
+        assert_eq!(answers.decisive().code, 250, "{answers:?}");
+    };
+    send("foo@example.com", "", "ann@far.example");
+    send(
+        "foo@example.com",
+        "Auto-Submitted: auto-replied\r\n",
+        "spammer@away.example",
+    );
+    send("nobody@example.com", "", "eve@third.example");
+    let history = |mailbox: &str, sender: &str| {
+        let output = gateway.command(&["reputation", mailbox, sender]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let known = history("foo@example.com", "ann@far.example");
+    assert!(known.contains("not junk, conclusive (msgtofull)"), "{known}");
+    for (mailbox, sender) in [
+        ("foo@example.com", "spammer@away.example"),
+        ("bar@example.com", "ann@far.example"),
+        ("foo@example.com", "eve@third.example"),
+    ] {
+        let unknown = history(mailbox, sender);
+        assert!(unknown.contains("no verdict"), "{mailbox} {sender}: {unknown}");
+    }
+}
