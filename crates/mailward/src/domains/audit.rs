@@ -19,6 +19,7 @@
 //! Below `_global_` stand `blacklisted`, `whitelisted`, `zones` and `forwarders`, for all domains; its `zones` count for
 //! domains that have a file `zones`.
 
+use super::lists::LOOKED_INTO_MAX;
 use super::names::{BLACKLISTED, FORWARDERS, NameFault, Sort, WHITELISTED, nearest};
 use super::tree::{Disk, Entry, Kind, Listing, Tree, Unreadable, Way};
 use super::users::WILDCARD;
@@ -343,7 +344,12 @@ impl Audit<'_> {
             let below = path.join(&entry.name);
             let name = entry.name.to_string_lossy();
             match table.iter().find(|(known, _)| *known == name) {
-                Some((_, sort)) => self.list(&below, *sort),
+                Some((_, sort)) => {
+                    self.list(&below, *sort);
+                    if path.ends_with("whitelisted") {
+                        self.whitelist_entries(&below, matches!(&*name, "senders" | "domains"));
+                    }
+                }
                 None => {
                     let fault = Fault::warning(format!("unknown list: `{name}`"));
                     self.report(
@@ -519,6 +525,30 @@ impl Audit<'_> {
         }
     }
 
+    /// What entries of a whitelist say besides their names; `by_name` if they go by the sender's name, which can be forged.
+    fn whitelist_entries(&mut self, path: &Path, by_name: bool) {
+        let Some(listing) = self.dir(path) else { return };
+        let is_file = |kind: &Kind| *kind != Kind::Dir;
+        let entries = self
+            .live(path, &listing)
+            .into_iter()
+            .filter(|(entry, _)| is_file(&entry.kind));
+        let names: Vec<_> = entries.map(|(entry, _)| entry.name.clone()).collect();
+        if names.len() > LOOKED_INTO_MAX {
+            let text = format!("more than {LOOKED_INTO_MAX} entries, so none is looked into for `forged = \"pass\"`");
+            self.report(path, Fault::note(text));
+            return;
+        }
+        for name in names {
+            let Ok(Some(text)) = self.tree.text(path, &name) else {
+                continue;
+            };
+            if let Some(fault) = entry_fault(&text.octets, by_name) {
+                self.report(&path.join(&name), fault);
+            }
+        }
+    }
+
     fn file_mode(&mut self, path: &Path) {
         if let Ok(Some(meta)) = self.disk.stat(path)
             && meta.is_file()
@@ -636,4 +666,19 @@ impl fmt::Display for Finding {
             None => Ok(()),
         }
     }
+}
+/// What is wrong with the content of a whitelist's entry. People `touch` and `echo` into them, so what is no TOML and has
+/// no `=` is nothing.
+fn entry_fault(octets: &[u8], by_name: bool) -> Option<Fault> {
+    let text = std::str::from_utf8(octets).ok().filter(|text| text.contains('='))?;
+    let Ok(table) = text.parse::<toml::Table>() else {
+        return Some(Fault::warning("not TOML, so it counts as empty".into()).hint("write `forged = \"pass\"`".into()));
+    };
+    if let Some(key) = table.keys().find(|key| *key != "forged") {
+        return Some(Fault::warning(format!("unknown key: `{key}`")).hint_word(nearest(key, ["forged"].into_iter())));
+    }
+    if table.get("forged").and_then(toml::Value::as_str) != Some("pass") {
+        return Some(Fault::warning("`forged` can only be `\"pass\"`".into()));
+    }
+    (!by_name).then(|| Fault::note("`forged` has no effect here: the entry goes by no sender's name".into()))
 }

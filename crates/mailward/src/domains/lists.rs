@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Entries of a directory that are looked into, for `forged = "pass"`. Lists with more are made by programs, which
 /// write names only.
-const LOOKED_INTO_MAX: usize = 1000;
+pub(super) const LOOKED_INTO_MAX: usize = 1000;
 
 /// The names in one directory whose file says `forged = "pass"`: they count even where DMARC shows them to be forged.
 fn forged_in(

@@ -354,3 +354,37 @@ fn the_name_of_a_file_cannot_forge_a_line() {
     let found = only(&site);
     assert_eq!(found.lines().count(), 1, "{found}");
 }
+
+#[test]
+fn what_whitelist_entries_say_besides_their_names_is_looked_at() {
+    for (path, content, expected) in [
+        ("senders/a@b.example", "forged = \"pass\"", None),
+        ("senders/a@b.example", "yes", None),
+        (
+            "senders/a@b.example",
+            "forged = pass",
+            Some("warning: {}: not TOML, so it counts as empty\nhint: write `forged = \"pass\"`"),
+        ),
+        (
+            "domains/b.example",
+            "forgd = \"pass\"",
+            Some("warning: {}: unknown key: `forgd`\nhint: did you mean `forged`?"),
+        ),
+        (
+            "domains/b.example",
+            "forged = \"yes\"",
+            Some("warning: {}: `forged` can only be `\"pass\"`"),
+        ),
+        (
+            "ips/192.0.2.1",
+            "forged = \"pass\"",
+            Some("note: {}: `forged` has no effect here: the entry goes by no sender's name"),
+        ),
+    ] {
+        let site = sound();
+        let file = format!("srv/d.example/whitelisted/{path}");
+        site.write(&file, content);
+        let expected: Vec<String> = expected.iter().map(|text| text.replace("{}", &file)).collect();
+        assert_eq!(findings(&site), expected, "{path}: {content}");
+    }
+}
