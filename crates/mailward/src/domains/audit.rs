@@ -675,7 +675,7 @@ fn entry_fault(octets: &[u8], by_name: bool) -> Option<Fault> {
         return Some(Fault::warning("not TOML, so it counts as empty".into()).hint("write `forged = \"pass\"`".into()));
     };
     if let Some(key) = table.keys().find(|key| *key != "forged") {
-        return Some(Fault::warning(format!("unknown key: `{key}`")).hint_word(nearest(key, ["forged"].into_iter())));
+        return Some(Fault::warning(format!("unknown key: `{key}`")).hint_word(nearest(key, ["forged"])));
     }
     if table.get("forged").and_then(toml::Value::as_str) != Some("pass") {
         return Some(Fault::warning("`forged` can only be `\"pass\"`".into()));
