@@ -211,12 +211,17 @@ fn open(config: Config, before: Option<&Runtime>) -> Result<Runtime, Trouble> {
 }
 
 async fn expire_records(gateway: &Gateway) {
-    let keep_days = gateway.runtime().config.store.keep_days;
-    let before_s = jiff::Timestamp::now().as_second() - i64::from(keep_days) * DAY_S;
-    match gateway.store().expire(before_s).await {
+    let settings = gateway.runtime().config.store.clone();
+    let before = |days: u32| jiff::Timestamp::now().as_second() - i64::from(days) * DAY_S;
+    match gateway.store().expire(before(settings.keep_days)).await {
         Ok(0) => {}
         Ok(records) => tracing::info!(records, "old records expired"),
         Err(error) => tracing::warn!(%error, "old records stay"),
+    }
+    match gateway.store().expire_history(before(settings.history_days)).await {
+        Ok(0) => {}
+        Ok(labels) => tracing::info!(labels, "old history expired"),
+        Err(error) => tracing::warn!(%error, "old history stays"),
     }
 }
 

@@ -282,6 +282,8 @@ pub struct StoreSettings {
     pub url: String,
     /// Days for which deliveries are remembered.
     pub keep_days: u32,
+    /// Days for which labels, history and correspondents are remembered.
+    pub history_days: u32,
     /// Octets past which the oldest are forgotten earlier.
     pub size_max: u64,
 }
@@ -413,6 +415,7 @@ impl Default for Config {
             store: StoreSettings {
                 url: "sqlite:STATE/mailward.db".into(),
                 keep_days: 365,
+                history_days: 1100,
                 size_max: 2 * GIB,
             },
             quarantine: QuarantineSettings { zero_based_days: false },
