@@ -121,6 +121,11 @@ fn a_sender_known_for_junk_is_refused_until_the_labels_are_forgotten() {
         why.contains(&format!("Check `reputation` says: {reason} (this decided).")),
         "{why}"
     );
+    assert!(why.contains("  history   junk, conclusive (msgfromfull)\n"), "{why}");
+    assert!(
+        why.contains("  verdict   reject: refused (550 5.7.1), a copy kept in the quarantine\n"),
+        "{why}"
+    );
     assert!(
         why.contains("2, of which 2 junk; the two newest are junk: junk, conclusive"),
         "the walk: {why}"
