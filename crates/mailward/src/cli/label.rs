@@ -260,13 +260,20 @@ pub(super) fn sent(desk: &Desk, options: &SentOptions, out: &mut Out<'_>) -> Res
         return Err(Trouble::new(format!("{mailbox} is not your mailbox")));
     }
     let (inquiry, at_s) = (desk.inquiry()?, jiff::Timestamp::now().as_second());
-    let mut all = Vec::new();
+    let (mut all, mut failed) = (Vec::new(), false);
     for text in &options.recipients {
         let address = Address::parse(text).map_err(|error| Trouble::new(format!("{error}: `{text}`")))?;
-        all.extend(inquiry.sent_to(&mailbox, &address, at_s));
+        match inquiry.sent_to(&mailbox, &address, at_s) {
+            Some(sent) => all.push(sent),
+            None => {
+                failed = true;
+                writeln!(out.errors, "error: no domain: `{}`", harmless(text))?;
+            }
+        }
     }
     let count = all.len();
     desk.wait(desk.store()?.sent(all)).map_err(Trouble::new)?;
-    writeln!(out.text, "{mailbox} wrote to {count} addresses")?;
-    Ok(0)
+    let noun = if count == 1 { "address" } else { "addresses" };
+    writeln!(out.text, "{mailbox} wrote to {count} {noun}")?;
+    Ok(u8::from(failed))
 }
