@@ -15,7 +15,7 @@ use crate::support::boxes;
 use crate::support::client::{Client, Mail, Reply};
 use crate::support::daemon::{mailward_as, output, said};
 use crate::support::gateway::{Gateway, Reloaded};
-use crate::support::private_dns::is_there;
+use crate::support::private_dns::{Zone, is_there};
 
 const FOO: &str = "foo@example.com";
 const ANN: &str = "ann@bank.example";
@@ -247,6 +247,37 @@ fn a_known_sender_may_fail_a_check_that_says_so() {
 }
 
 #[test]
+fn lists_say_nothing_of_a_known_sender() {
+    if !is_there("lists_say_nothing_of_a_known_sender") {
+        return;
+    }
+    let list = Zone::new("bl.example", "2.0.0.127 A 127.0.0.2\n25.2.0.192 A 127.0.0.2\n");
+    let world = World::start(
+        &[bank("v=DMARC1; p=none"), reverse(), list],
+        &[
+            "example.com/zones=bl.example score\n",
+            "example.com/checks/reputation",
+            "plain.example/users/valid/foo",
+            "plain.example/zones=bl.example\n",
+            "plain.example/checks/dnsbl=known = \"pass\"\n",
+            "plain.example/checks/reputation",
+        ],
+    );
+    let listed = "listed in DNS blacklist bl.example";
+    let why = world.why(&world.send(BANK, &mail_from(ANN)));
+    assert!(why.contains(listed), "{why}");
+    labelled(&world, "notjunk", FOO);
+    let why = world.why(&world.send(BANK, &mail_from(ANN)));
+    assert!(!why.contains(listed), "{why}");
+
+    // What is listed is refused there, unless the owner wrote first.
+    let to_plain = to_mailboxes(&["foo@plain.example"]);
+    assert!(world.refused(BANK, &to_plain).contains(listed));
+    said(&world.gateway, &["sent", "foo@plain.example", ANN]);
+    welcome(&world, BANK, &to_plain);
+}
+
+#[test]
 fn a_good_name_without_proof_opens_no_door_and_shuts_none() {
     if !is_there("a_good_name_without_proof_opens_no_door_and_shuts_none") {
         return;
@@ -309,6 +340,15 @@ fn an_answer_to_mail_of_the_owner_is_welcome() {
     };
     assert_eq!(world.send(STRANGER, &neighbour).code, 550);
 
+    let (done, error, code) = run(&world.gateway, &["sent", FOO, "pat@[192.0.2.1]", "a@b.example"]);
+    assert_eq!(
+        (done, error.as_str(), code),
+        (
+            format!("{FOO} wrote to 1 address\n"),
+            "error: no domain: `pat@[192.0.2.1]`\n",
+            Some(1)
+        )
+    );
     for (args, told) in [
         (&["sent", FOO][..], "<RECIPIENTS>..."),
         (&["sent", FOO, "nobody"], "`nobody`"),
