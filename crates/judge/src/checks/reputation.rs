@@ -5,6 +5,9 @@ use crate::evidence::{Fact, Origin};
 use crate::reputation::{Repute, Standing};
 use mail::Line;
 
+/// Rows of the table about somebody whose name was proven before and is not now: what they find is the real one's.
+const ROWS_OF_THE_REAL_ONE: [u8; 3] = [2, 5, 8];
+
 /// A conclusive bad standing fails; any other that says something is told. It rests on proven names, so the origin must
 /// be known first.
 pub fn bad_standing(standing: &Fact<Standing>, origin: &Origin) -> Opinion {
@@ -18,9 +21,13 @@ pub fn bad_standing(standing: &Fact<Standing>, origin: &Origin) -> Opinion {
     let Some(repute) = standing.verdict else {
         return Opinion::Passes;
     };
-    let asked = standing.walk.last().map_or("", |step| step.asked.as_str());
+    let last = standing.walk.last();
+    let asked = last.map_or("", |step| step.asked.as_str());
+    let is_about_another = last.is_some_and(|step| ROWS_OF_THE_REAL_ONE.contains(&step.row));
     let kind = match (repute, standing.is_conclusive) {
         (Repute::Junk, true) => "this mailbox knows the sender for junk",
+        // The real one may have sent nothing but welcome mail.
+        (Repute::Junk, false) if is_about_another => "this is not proven, and this mailbox knows the real sender",
         (Repute::Junk, false) => "this mailbox has seen junk of the sender",
         (Repute::NotJunk, true) => "this mailbox knows the sender and welcomes him",
         (Repute::NotJunk, false) => "this mailbox has seen welcome mail of the sender",

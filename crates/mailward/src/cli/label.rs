@@ -18,6 +18,8 @@ use store::{Label, LabelRequest, Labelled, MailwardId, Said, Stored};
 
 /// Messages of one question to the daemon: its lines are bounded.
 const AT_ONCE: usize = 200;
+/// How often a label is put behind one that was said of the same message meanwhile.
+const TRIES_MAX: usize = 3;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -70,6 +72,12 @@ pub(super) fn run(config: Option<&Path>, options: &Options) -> Result<ExitCode, 
         seal: None,
     }));
     if !paths.is_empty() || ids.is_empty() {
+        if let Some(lost) = paths.iter().find(|text| **text != "-" && !Path::new(text).exists()) {
+            return Err(Trouble::hint(
+                format!("neither an id nor a file: `{lost}`"),
+                "an id has 12 characters, as in `X-Mailward-Id` and in `mailward why`",
+            ));
+        }
         let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
         let mut sources = Sources::new(&paths, load(config)?.limits.message_size)?;
         while let Some(found) = sources.next_message() {
@@ -139,22 +147,32 @@ impl LabelAsk {
             .map_err(|error| error.to_string())?;
         let stored = stored.ok_or(nothing)?;
         let facts = one_recipient(desk, &stored, mailbox)?.ok_or(nothing)?;
-        let request = self.request(desk, id, &stored, facts)?;
-        let labelled = desk
-            .wait(desk.store().map_err(|t| t.text())?.label(request))
-            .map_err(|error| error.to_string())?;
+        let store = desk.store().map_err(|t| t.text())?;
+        let mut at_s = jiff::Timestamp::now().as_second();
+        let mut labelled = Labelled::Holds;
+        for _ in 0..TRIES_MAX {
+            let request = self.request(desk, id, &stored, facts, at_s)?;
+            labelled = desk.wait(store.label(request)).map_err(|error| error.to_string())?;
+            // Who speaks now speaks last, though clocks may say that it was the same second, or even before.
+            match &labelled {
+                Labelled::Holds => break,
+                Labelled::Outranked(said) => at_s = said.at_s.saturating_add(1),
+            }
+        }
         let word = match self.what {
             What::Junk => "junk",
             What::Notjunk => "not junk",
             What::Forget => "forgotten",
         };
-        Ok(match labelled {
-            Labelled::Holds => format!("{id} for {}: {word}", facts.mailbox),
-            Labelled::Outranked(said) => format!(
-                "{id} for {}: stays what was said of it later, at {} by {}",
-                facts.mailbox, said.at_s, said.source
-            ),
-        })
+        match labelled {
+            Labelled::Holds => Ok(format!("{id} for {}: {word}", facts.mailbox)),
+            Labelled::Outranked(said) => Err(format!(
+                "for {} it stays what was said of it later, at {} by {}",
+                facts.mailbox,
+                jiff::Timestamp::from_second(said.at_s).unwrap_or_default(),
+                said.source
+            )),
+        }
     }
 
     fn request(
@@ -163,6 +181,7 @@ impl LabelAsk {
         id: MailwardId,
         stored: &Stored,
         facts: &RecipientFacts,
+        at_s: i64,
     ) -> Result<LabelRequest, String> {
         let sender = desk
             .inquiry()
@@ -181,7 +200,7 @@ impl LabelAsk {
                     What::Notjunk => Some(Label::NotJunk),
                     What::Forget => None,
                 },
-                at_s: jiff::Timestamp::now().as_second(),
+                at_s,
                 source: Line::literal("command"),
                 by,
             },
@@ -241,13 +260,20 @@ pub(super) fn sent(desk: &Desk, options: &SentOptions, out: &mut Out<'_>) -> Res
         return Err(Trouble::new(format!("{mailbox} is not your mailbox")));
     }
     let (inquiry, at_s) = (desk.inquiry()?, jiff::Timestamp::now().as_second());
-    let mut all = Vec::new();
+    let (mut all, mut failed) = (Vec::new(), false);
     for text in &options.recipients {
         let address = Address::parse(text).map_err(|error| Trouble::new(format!("{error}: `{text}`")))?;
-        all.extend(inquiry.sent_to(&mailbox, &address, at_s));
+        match inquiry.sent_to(&mailbox, &address, at_s) {
+            Some(sent) => all.push(sent),
+            None => {
+                failed = true;
+                writeln!(out.errors, "error: no domain: `{}`", harmless(text))?;
+            }
+        }
     }
     let count = all.len();
     desk.wait(desk.store()?.sent(all)).map_err(Trouble::new)?;
-    writeln!(out.text, "{mailbox} wrote to {count} addresses")?;
-    Ok(0)
+    let noun = if count == 1 { "address" } else { "addresses" };
+    writeln!(out.text, "{mailbox} wrote to {count} {noun}")?;
+    Ok(u8::from(failed))
 }

@@ -73,7 +73,7 @@ impl Gateway {
             .iter()
             .find(|target| target.verdict.disposition == Disposition::Defer)
         {
-            return Reply::new(451, (4, 7, 1), case.with_id(target.reason().as_str()));
+            return Reply::new(451, (4, 7, 1), case.with_id(target.told().as_str()));
         }
         let refused = case.which(|target| !target.verdict.disposition.is_delivered());
         if let Err(reply) = self.keep(case, &refused).await {

@@ -9,13 +9,18 @@ use crate::observe::Disposed;
 use crate::quarantine::Held;
 use crate::relay::{Deadline, Durable};
 use jiff::Zoned;
+use judge::checks::Check;
 use judge::evidence::MessageFacts;
+use judge::reason::Source;
 use judge::verdict::{Disposition, Rejection, Verdict};
 use judge::virus::VirusScan;
 use mail::{Address, Line, MailboxId, Message, Reply};
 use std::sync::Arc;
 use store::{LedgerKey, MailwardId, Outcome, RecipientRecord, Record, StoreError};
 use tokio::time::Instant;
+
+/// What senders are told where the reason is not theirs to know.
+const PRIVATE: &str = "refused by the recipient's mail policy";
 
 /// One message, judged for each recipient.
 pub(super) struct Case<'a> {
@@ -59,7 +64,7 @@ pub(super) enum Progress {
 }
 
 impl Target<'_> {
-    /// The reason that senders, headers and the quarantine see.
+    /// The reason that the log, headers and the quarantine show.
     pub fn reason(&self) -> Line {
         match &self.progress {
             Progress::RefusedByHop(reply) => Line::reason(format!("The mail server said: {reply}").as_bytes()),
@@ -67,6 +72,15 @@ impl Target<'_> {
                 .verdict
                 .decisive()
                 .map_or_else(|| Line::literal("Unknown reason"), |reason| reason.text.clone()),
+        }
+    }
+
+    /// The reason in the reply. What a mailbox remembers is between its owner and the operator: the sender learns no
+    /// more than the id, by which they find the rest.
+    pub fn told(&self) -> Line {
+        match self.verdict.decisive().map(|reason| reason.source) {
+            Some(Source::Check(Check::Reputation)) => Line::literal(PRIVATE),
+            _ => self.reason(),
         }
     }
 
@@ -257,13 +271,13 @@ impl<'a> Case<'a> {
                 Reply::passed_on(reply.code(), reply.enhanced(), vec![self.with_id(reply.text())])
             }
             (_, Disposition::Reject(Rejection::UnknownUser)) => {
-                Reply::new(550, (5, 1, 1), self.with_id(target.reason().as_str()))
+                Reply::new(550, (5, 1, 1), self.with_id(target.told().as_str()))
             }
             // RFC 7372 §3.3.
             (_, Disposition::Reject(Rejection::Unauthenticated)) => {
-                Reply::new(550, (5, 7, 26), self.with_id(target.reason().as_str()))
+                Reply::new(550, (5, 7, 26), self.with_id(target.told().as_str()))
             }
-            _ => Reply::new(550, (5, 7, 1), self.with_id(target.reason().as_str())),
+            _ => Reply::new(550, (5, 7, 1), self.with_id(target.told().as_str())),
         }
     }
 }

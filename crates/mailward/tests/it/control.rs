@@ -253,12 +253,12 @@ fn no_request_hurts_the_daemon_or_whoever_comes_after() {
 }
 
 /// Logins of Debian's base system: uid and name.
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 const DAEMON: u32 = 1;
 
 /// A gateway whose socket every user may connect to, and a binary that they may run. Mail for `nobody`, `daemon`,
 /// `webmaster` (who is `nobody`) and others is held.
-fn for_users(test: &str, user_domain: bool) -> Option<(Sink, Gateway, Daemon, PathBuf)> {
+pub fn for_users(test: &str, user_domain: bool) -> Option<(Sink, Gateway, Daemon, PathBuf)> {
     if !rustix::process::geteuid().is_root() {
         outside::say(&format!("passed over: {test}: other users need root"));
         return None;

@@ -30,6 +30,7 @@ mod lmtp;
 mod logging;
 mod logs;
 mod maildirs;
+mod memory;
 mod metrics;
 mod nexthop;
 mod observed;

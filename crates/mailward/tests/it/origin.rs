@@ -28,26 +28,26 @@ use crate::support::private_dns::{PrivateDns, Zone};
 use crate::support::sink::Sink;
 
 /// Who may say for whom it speaks.
-const TRUSTED: &str = "127.0.0.2";
+pub const TRUSTED: &str = "127.0.0.2";
 /// The address of the bank's server, and of one that has nothing to do with it.
-const BANK: &str = "192.0.2.25";
-const STRANGER: &str = "198.51.100.66";
+pub const BANK: &str = "192.0.2.25";
+pub const STRANGER: &str = "198.51.100.66";
 
 /// A gateway between name servers and a next hop.
-struct World {
-    gateway: Gateway,
-    sink: Sink,
+pub struct World {
+    pub gateway: Gateway,
+    pub sink: Sink,
     /// Ends with the others.
     _dns: PrivateDns,
 }
 
 impl World {
     /// With the domain `example.com` and its user `foo`; `files` are below the domains root, as `PATH` or `PATH=CONTENT`.
-    fn start(zones: &[Zone], files: &[&str]) -> Self {
+    pub fn start(zones: &[Zone], files: &[&str]) -> Self {
         Self::start_with(zones, files, |setup| setup)
     }
 
-    fn start_with(zones: &[Zone], files: &[&str], settings: impl FnOnce(Setup) -> Setup) -> Self {
+    pub fn start_with(zones: &[Zone], files: &[&str], settings: impl FnOnce(Setup) -> Setup) -> Self {
         let dns = PrivateDns::start(zones);
         let sink = Sink::start();
         let setup = asking(setup(&sink, files), &dns);
@@ -59,26 +59,26 @@ impl World {
     }
 
     /// Sends a message as the client at `addr`; the reply to it.
-    fn send(&self, addr: &str, mail: &Mail) -> Reply {
+    pub fn send(&self, addr: &str, mail: &Mail) -> Reply {
         send(&self.gateway, addr, mail)
     }
 
     /// The same, which must be welcome; what the next hop got.
-    fn deliver(&self, addr: &str, mail: &Mail) -> Vec<u8> {
+    pub fn deliver(&self, addr: &str, mail: &Mail) -> Vec<u8> {
         let reply = self.send(addr, mail);
         assert_eq!(reply.code, 250, "{reply:?}");
         self.last()
     }
 
     /// The same, which must be refused; the reply's text.
-    fn refused(&self, addr: &str, mail: &Mail) -> String {
+    pub fn refused(&self, addr: &str, mail: &Mail) -> String {
         let reply = self.send(addr, mail);
         assert_eq!(reply.code, 550, "{reply:?}\n{}", self.why(&reply));
         reply.text()
     }
 
     /// What the next hop got last.
-    fn last(&self) -> Vec<u8> {
+    pub fn last(&self) -> Vec<u8> {
         self.sink
             .taken()
             .last()
@@ -87,7 +87,7 @@ impl World {
             .clone()
     }
 
-    fn why(&self, reply: &Reply) -> String {
+    pub fn why(&self, reply: &Reply) -> String {
         why(&self.gateway, reply)
     }
 
@@ -102,7 +102,7 @@ impl World {
 }
 
 /// Before a next hop, and trusting [`TRUSTED`].
-fn setup(sink: &Sink, files: &[&str]) -> Setup {
+pub fn setup(sink: &Sink, files: &[&str]) -> Setup {
     let setup = Setup::new().file("example.com/users/valid/foo", "").before_sink(sink);
     let file = |setup: Setup, line: &&str| {
         let (path, content) = line.split_once('=').unwrap_or((line, ""));
@@ -113,7 +113,7 @@ fn setup(sink: &Sink, files: &[&str]) -> Setup {
 }
 
 /// Asks these servers, and believes what they say of DNSSEC.
-fn asking(setup: Setup, dns: &PrivateDns) -> Setup {
+pub fn asking(setup: Setup, dns: &PrivateDns) -> Setup {
     setup
         .set("dns.enabled", "true")
         .set("dns.servers", &dns.servers())
@@ -133,7 +133,7 @@ fn session(gateway: SocketAddr, addr: &str, helo: &str) -> Client {
     client
 }
 
-fn send(gateway: &Gateway, addr: &str, mail: &Mail) -> Reply {
+pub fn send(gateway: &Gateway, addr: &str, mail: &Mail) -> Reply {
     send_to(gateway.addr(), addr, mail)
 }
 
@@ -143,7 +143,7 @@ fn send_to(gateway: SocketAddr, addr: &str, mail: &Mail) -> Reply {
 }
 
 /// `mailward why`, for people. Whatever was decided, stored facts lead to the same again.
-fn why(gateway: &Gateway, reply: &Reply) -> String {
+pub fn why(gateway: &Gateway, reply: &Reply) -> String {
     let said = daemon::said(gateway, &["why", &reply.id().expect("the reply names the message")]);
     assert!(said.contains("judged again by this version: the same"), "{said}");
     said
@@ -157,7 +157,7 @@ fn facts(gateway: &Gateway, reply: &Reply) -> Value {
 }
 
 /// An ordinary message of `author`, sent by its own domain's server as far as it says.
-fn mail_from(author: &str) -> Mail {
+pub fn mail_from(author: &str) -> Mail {
     let (_, domain) = author.rsplit_once('@').expect("an address");
     let message = format!(
         "From: <{author}>\r\nTo: foo@example.com\r\nDate: Mon, 02 Nov 2026 10:00:00 +0000\r\n\
@@ -182,7 +182,7 @@ fn signed_mail_from(author: &str) -> Mail {
 }
 
 /// A domain that says who may send for it: its server at [`BANK`], and whoever has its key.
-fn bank(dmarc: &str) -> Zone {
+pub fn bank(dmarc: &str) -> Zone {
     let records = format!(
         "@ TXT \"v=spf1 ip4:{BANK} -all\"\n@ MX 10 mx\nmx A {BANK}\nmx TXT \"v=spf1 a -all\"\n_dmarc TXT \"{dmarc}\"\n{}",
         dkim::key_record("s1")
@@ -191,7 +191,7 @@ fn bank(dmarc: &str) -> Zone {
 }
 
 /// The reverse zone of [`BANK`] and its neighbours, some of whom lie or say nothing.
-fn reverse() -> Zone {
+pub fn reverse() -> Zone {
     Zone::new(
         "2.0.192.in-addr.arpa",
         "25 PTR mx.bank.example.\n26 PTR mx.bank.example.\n27 PTR nowhere.bank.example.\n29 PTR pc.spam.example.\n",
