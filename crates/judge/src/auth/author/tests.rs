@@ -307,10 +307,10 @@ proptest! {
             prop_assert!(address.as_str().ends_with(&suffix));
             for behind in value.split('@').skip(1) {
                 let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(behind.len());
-                prop_assert_eq!(&behind[..end], domain.as_str(), "{}", &value);
+                prop_assert_eq!(behind[..end].to_ascii_lowercase(), domain.as_str(), "{}", &value);
             }
             // Nor does one that drops white space and comments read on.
-            let bare = value.replace([' ', '\r', '\n'], "");
+            let bare = value.replace([' ', '\r', '\n'], "").to_ascii_lowercase();
             for behind in bare.split('@').skip(1) {
                 let goes_on = behind.strip_prefix(domain.as_str()).is_none_or(|rest| rest.starts_with(|c: char| {
                     c.is_ascii_alphanumeric() || c == '.'
@@ -322,9 +322,8 @@ proptest! {
 
     #[test]
     fn a_plain_author_is_read_whatever_stands_around(
-        name in "[A-Za-z ',.]{0,20}", comment in "[a-z ().]{0,10}", local in "[a-z0-9+_-]{1,20}", domain in "[a-z]{1,9}\\.example"
+        name in "[A-Za-z ',.]{0,20}", comment in "[a-z .]{0,10}", local in "[a-z0-9+_-]{1,20}", domain in "[a-z]{1,9}\\.example"
     ) {
-        prop_assume!(comment.matches('(').count() == 0 && comment.matches(')').count() == 0);
         let value = format!("{name} ({comment}) <{local}@{domain}>");
         let expected = format!("{local}@{domain}");
         match author(value.as_bytes()) {

@@ -125,11 +125,11 @@ fn several_authors_or_none_are_refused() {
     };
     refused(
         "From: ann@bank.example, eve@other.example\r\n",
-        "the message names authors of several domains",
+        "the message names several authors",
     );
     refused(
         "From: ann@bank.example\r\nFrom: eve@other.example\r\n",
-        "the message names authors of several domains",
+        "the message names several authors",
     );
     refused("", "the message names no author");
     refused("From: undisclosed\r\n", "DMARC: ");
