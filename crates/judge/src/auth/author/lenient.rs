@@ -24,27 +24,32 @@ struct Spotted<'a> {
     local: &'a str,
     domain: Domain,
     is_in_brackets: bool,
+    /// Within a comment or a quoted string.
+    is_enclosed: bool,
 }
 
-/// The author by a field's value, if all that looks like an address has one domain. The address is that in angle
-/// brackets, for a free provider vouches for that one and not for the words before it; where there are none, the first.
+/// The author by a field's value, if all that looks like an address has one domain. The address is one outside of comments
+/// and quoted strings, and in angle brackets, if there is such a one, for a free provider vouches for that and not for the
+/// words around it; otherwise the first.
 pub(super) fn read(value: &[u8]) -> Option<(Line, Domain)> {
     let text = std::str::from_utf8(value).ok()?;
     if has_control(value) || text.contains(['\\', LOOK_ALIKES[0], LOOK_ALIKES[1]]) || text.contains("=?") {
         return None;
     }
-    if !is_closed(text) || has_loose_dot(text) {
+    let enclosures = enclosures(text).filter(|enclosures| enclosures.len() <= ADDRESSES_MAX)?;
+    if has_loose_dot(text) {
         return None;
     }
     let mut found: Vec<Spotted<'_>> = Vec::new();
-    for (at, _) in text.match_indices('@') {
-        let spotted = spot(text, at)?;
-        let is_other = found.first().is_some_and(|first| first.domain != spotted.domain);
-        if is_other || found.len() == ADDRESSES_MAX {
+    for ((at, _), is_enclosed) in text.match_indices('@').zip(enclosures) {
+        let spotted = spot(text, at, is_enclosed)?;
+        if found.first().is_some_and(|first| first.domain != spotted.domain) {
             return None;
         }
         found.push(spotted);
     }
+    let is_open = found.iter().any(|spotted| !spotted.is_enclosed);
+    found.retain(|spotted| spotted.is_enclosed != is_open);
     let mut in_brackets = found.iter().filter(|spotted| spotted.is_in_brackets);
     let author = match in_brackets.next() {
         Some(author) if in_brackets.any(|other| other.local != author.local) => return None,
@@ -57,7 +62,7 @@ pub(super) fn read(value: &[u8]) -> Option<(Line, Domain)> {
 }
 
 /// The address around the `@` at an offset.
-fn spot(text: &str, at: usize) -> Option<Spotted<'_>> {
+fn spot(text: &str, at: usize, is_enclosed: bool) -> Option<Spotted<'_>> {
     let (before, behind) = (text.get(..at)?, text.get(at + 1..)?);
     let local = before.trim_end_matches(is_of_word);
     let (before, local) = before.split_at_checked(local.len())?;
@@ -79,6 +84,7 @@ fn spot(text: &str, at: usize) -> Option<Spotted<'_>> {
         local: bare,
         domain: Domain::parse(domain).ok()?,
         is_in_brackets: before.trim_end().ends_with('<'),
+        is_enclosed,
     })
 }
 
@@ -106,21 +112,21 @@ fn ends(behind: &str) -> bool {
     true
 }
 
-/// Whether comments and quoted strings all end. There are no escapes.
-fn is_closed(text: &str) -> bool {
+/// Whether each `@`, and at most one too many, stands in a comment or a quoted string; nothing if one
+/// of those does not end. There are no escapes.
+fn enclosures(text: &str) -> Option<Vec<bool>> {
     let (mut depth, mut is_quoted) = (0_usize, false);
+    let mut found = Vec::new();
     for c in text.chars() {
         match c {
             '"' if depth == 0 => is_quoted = !is_quoted,
             '(' if !is_quoted => depth += 1,
-            ')' if !is_quoted => match depth.checked_sub(1) {
-                Some(less) => depth = less,
-                None => return false,
-            },
+            ')' if !is_quoted => depth = depth.checked_sub(1)?,
+            '@' if found.len() <= ADDRESSES_MAX => found.push(depth > 0 || is_quoted),
             _ => {}
         }
     }
-    depth == 0 && !is_quoted
+    (depth == 0 && !is_quoted).then_some(found)
 }
 
 /// A dot that follows no word: it could continue a domain that ended before.

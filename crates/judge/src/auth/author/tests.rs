@@ -188,6 +188,10 @@ const LENIENT: &[(&str, &str)] = &[
     // A free provider's user must not become another one by a display name.
     ("'friend@x.example' <a@x.example>", "a@x.example"),
     ("'friend@x.example' < 'a@x.example' >", "a@x.example"),
+    ("\"<friend@x.example>\" a@x.example", "a@x.example"),
+    ("(<friend@x.example>) a@x.example", "a@x.example"),
+    ("a@x.example \"friend@x.example\" (<friend@x.example>)", "a@x.example"),
+    ("\"<friend@x.example>\" 'b@x.example' <a@x.example>", "a@x.example"),
     ("a@x.example <>", "a@x.example"),
     ("Ann <a@x.example> Doe", "a@x.example"),
     ("Ann <a@x.example>>", "a@x.example"),
