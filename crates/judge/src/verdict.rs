@@ -7,6 +7,9 @@
 //! [`decide`] asks for no more facts than the verdict needs: it names what is missing ([`Step::Need`]), and is asked
 //! again with it. [`conclude`] makes do with what is known, so that a stored verdict can be replayed.
 
+#[cfg(test)]
+mod tests;
+
 use crate::auth::dmarc::Wish;
 use crate::checks::{Answers, Check, DmarcOpinion, Group, Opinion, ZonesOpinion, is_known, rdns_rule, run};
 use crate::evidence::{Fact, MessageFacts, RecipientFacts, UserStanding};
@@ -190,7 +193,7 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
             false,
         );
     }
-    court.hear_checks(opinions, *shadow);
+    court.hear_checks(&opinions, *shadow);
     court.hear_signals(signals);
     // Whoever gets the message shall see who sent it, and it will be remembered with it.
     if court.decided.as_ref().is_none_or(Disposition::is_delivered) && message.origin.is_open() {
@@ -218,6 +221,8 @@ struct Heard {
     disposition: Disposition,
     /// What the author domain's owner wishes; nothing but for `dmarc`.
     wish: Wish,
+    /// It fails, and waits for what the mailbox knows of the sender.
+    waiting: Option<Line>,
 }
 
 impl Heard {
@@ -235,6 +240,7 @@ impl Heard {
             rule,
             disposition,
             wish,
+            waiting: None,
         }
     }
 
@@ -264,7 +270,7 @@ impl Heard {
         match &self.opinion {
             Opinion::Fails(text) => Some((text.clone(), self.disposition.clone())),
             // What is down, and where, is nobody else's business.
-            Opinion::Trouble(_) if self.rule.unavailable == OnTrouble::Defer => {
+            Opinion::Trouble(_) if self.rule.unavailable == OnTrouble::Defer && !self.rule.soft => {
                 let text = format!(
                     "The check {} cannot be made now, please try again later",
                     self.check.name()
@@ -273,6 +279,35 @@ impl Heard {
             }
             Opinion::Passes | Opinion::Excused(_) | Opinion::Trouble(_) | Opinion::Open(_) => None,
         }
+    }
+}
+
+/// Which of some faults decides: the first one that keeps the message from the next hop; where all of them would deliver
+/// (tag, file), the first of those. So a check that only tags never shields a message from one that refuses.
+struct Lead {
+    /// The first that acts and keeps the message from the next hop.
+    keeper: Option<usize>,
+    decisive: Option<usize>,
+}
+
+impl Lead {
+    fn of<'a>(opinions: impl Iterator<Item = &'a Heard> + Clone, shadow: bool) -> Lead {
+        let acting = |keeps: bool| {
+            opinions.clone().position(|heard| {
+                let fault = heard.fault();
+                fault.is_some_and(|(_, disposition)| heard.acts(shadow) && !(keeps && disposition.is_delivered()))
+            })
+        };
+        let keeper = acting(true);
+        Lead {
+            keeper,
+            decisive: keeper.or_else(|| acting(false)),
+        }
+    }
+
+    /// What stands before the one that decides must be known; what stands behind it need not.
+    fn needs(&self, at: usize) -> bool {
+        self.keeper.is_none_or(|keeper| at < keeper)
     }
 }
 
@@ -304,54 +339,55 @@ impl Court {
     /// What a whitelist entry cannot overrule.
     fn hear_above_whitelist(&mut self, opinions: &[Heard], by_name: bool, shadow: bool) {
         let outranking = |heard: &&Heard| !heard.rule.soft && heard.outranks_whitelist(by_name);
-        for heard in opinions.iter().filter(outranking) {
+        let outranking = opinions.iter().filter(outranking);
+        let lead = Lead::of(outranking.clone(), shadow);
+        for (at, heard) in outranking.enumerate() {
             match (&heard.opinion, heard.fault()) {
-                (Opinion::Open(group), _) => self.needs.add(*group),
+                (Opinion::Open(group), _) if lead.needs(at) => self.needs.add(*group),
                 (_, Some((text, disposition))) => {
-                    let is_shadowed = !heard.acts(shadow);
-                    self.hear(Source::Check(heard.check), text, disposition, is_shadowed);
+                    self.hear_fault(heard, text, disposition, lead.decisive == Some(at), shadow)
                 }
                 _ => {}
             }
         }
     }
 
-    /// Among failed checks the first one that keeps the message from the next hop decides; where all of them would
-    /// deliver (tag, file), the first of those. So a check that only tags never shields a message from one that refuses.
-    /// What stands before the one that decides must be known; what stands behind it need not.
-    fn hear_checks(&mut self, opinions: Vec<Heard>, shadow: bool) {
+    fn hear_checks(&mut self, opinions: &[Heard], shadow: bool) {
         let concluded = self.decided.is_some();
-        let faults: Vec<_> = opinions.iter().map(Heard::fault).collect();
-        let acting = |keeps: bool| {
-            let mut pairs = opinions.iter().zip(&faults).enumerate();
-            pairs.find_map(|(at, (heard, fault))| {
-                let (_, disposition) = fault.as_ref()?;
-                (heard.acts(shadow) && !(keeps && disposition.is_delivered())).then_some(at)
-            })
-        };
-        let keeper = acting(true);
-        let decisive = keeper.or_else(|| acting(false));
-        for (at, (heard, fault)) in opinions.iter().zip(faults).enumerate() {
+        let lead = Lead::of(opinions.iter(), shadow);
+        for (at, heard) in opinions.iter().enumerate() {
             let source = Source::Check(heard.check);
-            if let (Opinion::Trouble(why), Some(_)) = (&heard.opinion, &fault) {
-                self.note(source, why.clone(), Effect::Evidence);
-            }
-            match (&heard.opinion, fault) {
-                (Opinion::Open(group), _) => {
-                    if !concluded && keeper.is_none_or(|keeper| at < keeper) {
-                        self.needs.add(*group);
-                    }
-                }
+            match (&heard.opinion, heard.fault()) {
+                (Opinion::Open(group), _) if !concluded && lead.needs(at) => self.needs.add(*group),
+                (Opinion::Open(_), _) => match &heard.waiting {
+                    Some(text) if heard.rule.soft => self.note(source, text.clone(), Effect::Evidence),
+                    Some(text) => self.note(source, text.clone(), Effect::Overruled),
+                    None => {}
+                },
                 (_, Some(_)) if self.has_said(heard.check) => {}
                 (_, Some((text, _))) if heard.rule.soft => self.note(source, text, Effect::Evidence),
-                (_, Some((text, disposition))) if !heard.acts(shadow) => self.hear(source, text, disposition, true),
-                (_, Some((text, disposition))) if decisive == Some(at) => self.hear(source, text, disposition, false),
-                (_, Some((text, _))) => self.note(source, text, Effect::Overruled),
+                (_, Some((text, disposition))) => {
+                    self.hear_fault(heard, text, disposition, lead.decisive == Some(at), shadow)
+                }
                 (Opinion::Excused(text) | Opinion::Trouble(text), None) => {
                     self.note(source, text.clone(), Effect::Evidence);
                 }
                 (Opinion::Passes | Opinion::Fails(_), None) => {}
             }
+            // What the sender is not told.
+            if let (Opinion::Trouble(why), Some(_)) = (&heard.opinion, heard.fault()) {
+                self.note(source, why.clone(), Effect::Evidence);
+            }
+        }
+    }
+
+    /// A failed check that is not soft.
+    fn hear_fault(&mut self, heard: &Heard, text: Line, disposition: Disposition, is_decisive: bool, shadow: bool) {
+        let source = Source::Check(heard.check);
+        match !heard.acts(shadow) {
+            true => self.hear(source, text, disposition, true),
+            false if is_decisive => self.hear(source, text, disposition, false),
+            false => self.note(source, text, Effect::Overruled),
         }
     }
 
@@ -405,6 +441,7 @@ fn spare(opinions: &mut [Heard], signals: &mut Signals, acquaintance: Acquaintan
         .filter(|heard| heard.rule.known_passes && heard.is_plain())
     {
         let Opinion::Fails(text) = &heard.opinion else { continue };
+        heard.waiting = (acquaintance == Acquaintance::Open).then(|| text.clone());
         heard.opinion = match acquaintance {
             Acquaintance::Open if message.origin.is_open() => Opinion::Open(Group::Origin),
             Acquaintance::Open => Opinion::Open(Group::Standing),

@@ -38,7 +38,7 @@ use std::time::Duration;
 use store::{Reader, Sent};
 use tokio::time::Instant;
 
-/// There are three groups of facts; a verdict that still needs some after they were asked for never ends.
+/// There are four groups of facts; a verdict that still needs some after they were asked for never ends.
 const ROUNDS_MAX: usize = 4;
 
 /// As [`Sender`] has them: nothing is cut of a local part.

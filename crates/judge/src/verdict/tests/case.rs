@@ -1,0 +1,304 @@
+//! One message for one recipient under one policy, as tests change it.
+
+use super::super::*;
+use crate::auth::author::Author;
+use crate::auth::dmarc::{Dmarc, DmarcResult};
+use crate::auth::spf::{Spf, SpfResult};
+use crate::dnsbl::{ZoneFact, ZoneFinding, parse_zones};
+use crate::evidence::{ContentFacts, Origin};
+use crate::reputation::{Method, Repute};
+use crate::resolver::Security;
+use crate::virus::VirusScan;
+use mail::smtp::conduct::Conduct;
+use mail::{Address, Domain, MailboxId, Message, ReversePath};
+
+pub const ORIGIN: Needs = needs(true, false, false, false);
+pub const ZONES: Needs = needs(false, true, false, false);
+pub const VIRUS: Needs = needs(false, false, true, false);
+pub const STANDING: Needs = needs(false, false, false, true);
+
+pub const fn needs(origin: bool, zones: bool, virus: bool, standing: bool) -> Needs {
+    Needs {
+        origin,
+        zones,
+        virus,
+        standing,
+    }
+}
+
+pub fn both(a: Needs, b: Needs) -> Needs {
+    Needs {
+        origin: a.origin || b.origin,
+        zones: a.zones || b.zones,
+        virus: a.virus || b.virus,
+        standing: a.standing || b.standing,
+    }
+}
+
+/// One message for one recipient under one policy. At first everything is known and nothing speaks against it, and no
+/// check is switched on.
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub message: MessageFacts,
+    pub recipient: RecipientFacts,
+    pub policy: Policy,
+}
+
+pub fn line(text: &'static str) -> Line {
+    Line::literal(text)
+}
+
+pub fn spf(result: SpfResult) -> Fact<Spf> {
+    Fact::Found(Spf {
+        result,
+        domain: line("ann.example"),
+        term: Line::default(),
+        explanation: Line::default(),
+        security: Security::Unknown,
+    })
+}
+
+pub fn dmarc(result: DmarcResult, published: Wish) -> Fact<Dmarc> {
+    let wish = if result == DmarcResult::TempError {
+        Wish::None
+    } else {
+        published
+    };
+    Fact::Found(Dmarc {
+        result,
+        author: Domain::parse("ann.example").ok(),
+        organization: None,
+        record_at: Line::default(),
+        published,
+        wish,
+        aligned_dkim: Vec::new(),
+        aligned_spf: None,
+        why: line("so it is"),
+        security: Security::Unknown,
+    })
+}
+
+pub fn standing(verdict: Option<Repute>, is_conclusive: bool) -> Fact<Standing> {
+    Fact::Found(Standing {
+        verdict,
+        is_conclusive,
+        method: Method::MsgFromFull,
+        walk: Vec::new(),
+    })
+}
+
+pub fn listed(zones: &[(&'static str, bool)]) -> Fact<Vec<ZoneFact>> {
+    let fact = |(zone, is_listed): &(&'static str, bool)| ZoneFact {
+        zone: (*zone).into(),
+        finding: match is_listed {
+            true => ZoneFinding::Listed {
+                subject: line("192.0.2.1"),
+                codes: Vec::new(),
+                text: Line::default(),
+            },
+            false => ZoneFinding::NotListed,
+        },
+    };
+    Fact::Found(zones.iter().map(fact).collect())
+}
+
+pub fn new() -> Case {
+    let text = b"From: Ann <ann@ann.example>\r\nDate: today\r\n\r\nHello.\r\n";
+    let origin = Origin {
+        iprev: Fact::Unavailable(line("no DNS")),
+        spf_helo: spf(SpfResult::None),
+        spf_mail_from: spf(SpfResult::None),
+        dkim: Fact::Found(Vec::new()),
+        arc: Fact::Skipped(line("none")),
+        author: Fact::Found(Author::One {
+            address: line("ann@ann.example"),
+            domain: Domain::parse("ann.example").unwrap(),
+        }),
+        dmarc: dmarc(DmarcResult::Pass, Wish::Reject),
+        mx: Fact::Skipped(line("none")),
+    };
+    Case {
+        message: MessageFacts {
+            received_s: 0,
+            client: "192.0.2.1".parse().unwrap(),
+            helo: line("localhost"),
+            reverse_path: ReversePath::parse("ann@ann.example").unwrap(),
+            tls: None,
+            login: None,
+            conduct: Conduct::default(),
+            content: ContentFacts::gather(&Message::parse(text), text.len() as u64),
+            origin,
+            virus: Fact::Found(VirusScan::Clean),
+        },
+        recipient: RecipientFacts {
+            address: Address::parse("bob@our.example").unwrap(),
+            mailbox: MailboxId::try_from("bob@our.example".to_owned()).unwrap(),
+            user: UserStanding::Valid,
+            blacklisted: None,
+            whitelisted: None,
+            passes_forged: false,
+            forwarder: None,
+            zones: Fact::Found(Vec::new()),
+            standing: standing(None, false),
+        },
+        policy: Policy::default(),
+    }
+}
+
+pub fn action(action: Action) -> Rule {
+    Rule {
+        action,
+        ..Rule::default()
+    }
+}
+
+pub fn defers() -> Rule {
+    Rule {
+        unavailable: OnTrouble::Defer,
+        ..Rule::default()
+    }
+}
+
+pub fn shadowed() -> Rule {
+    Rule {
+        shadow: true,
+        ..Rule::default()
+    }
+}
+
+pub fn passes_known() -> Rule {
+    Rule {
+        known_passes: true,
+        ..Rule::default()
+    }
+}
+
+pub const POLICY: Disposition = Disposition::Reject(Rejection::Policy);
+pub const FORGED: Disposition = Disposition::Reject(Rejection::Unauthenticated);
+pub const UNKNOWN: Disposition = Disposition::Reject(Rejection::UnknownUser);
+
+impl Case {
+    pub fn with(mut self, change: impl FnOnce(&mut Case)) -> Case {
+        change(&mut self);
+        self
+    }
+
+    /// Switches a check on.
+    pub fn check(self, name: &str, rule: Rule) -> Case {
+        self.with(|case| *case.policy.checks.rule_mut(name).unwrap() = Some(rule))
+    }
+
+    /// A check that fails: the HELO name is `localhost`.
+    pub fn helo(self, rule: Rule) -> Case {
+        self.check("helo", rule)
+    }
+
+    /// A check that fails, and stands behind `helo`.
+    pub fn date(self, rule: Rule) -> Case {
+        self.with(|case| case.message.content.has_date = false)
+            .check("date", rule)
+    }
+
+    pub fn virus(self, rule: Rule) -> Case {
+        self.with(|case| case.message.virus = Fact::Found(VirusScan::Infected(line("Eicar"))))
+            .check("clamav", rule)
+    }
+
+    pub fn dmarc(self, result: DmarcResult, published: Wish, rule: Rule) -> Case {
+        self.with(|case| case.message.origin.dmarc = dmarc(result, published))
+            .check("dmarc", rule)
+    }
+
+    pub fn forged(self, rule: Rule) -> Case {
+        self.dmarc(DmarcResult::Fail, Wish::Reject, rule)
+    }
+
+    pub fn stands(self, verdict: Repute, is_conclusive: bool) -> Case {
+        self.with(|case| case.recipient.standing = standing(Some(verdict), is_conclusive))
+            .check("reputation", defers())
+    }
+
+    pub fn white_ip(self) -> Case {
+        self.with(|case| case.recipient.whitelisted = Some(WhitelistHit::Ip(case.message.client)))
+    }
+
+    pub fn white_name(self) -> Case {
+        self.with(|case| case.recipient.whitelisted = Some(WhitelistHit::Sender(line("ann@ann.example"))))
+    }
+
+    pub fn black(self) -> Case {
+        self.with(|case| case.recipient.blacklisted = Some(BlacklistHit::Ip(case.message.client)))
+    }
+
+    pub fn unknown(self) -> Case {
+        self.with(|case| case.recipient.user = UserStanding::Unknown)
+    }
+
+    pub fn shadow(self) -> Case {
+        self.with(|case| case.policy.shadow = true)
+    }
+
+    pub fn zones(self, lines: &str, facts: &[(&'static str, bool)]) -> Case {
+        self.with(|case| {
+            let (zones, bad) = parse_zones(lines);
+            assert_eq!(bad, []);
+            case.policy.zones = zones;
+            case.recipient.zones = listed(facts);
+        })
+    }
+
+    /// Nothing was asked yet; the author is read off the message.
+    pub fn unasked(self) -> Case {
+        self.with(|case| {
+            let author = std::mem::take(&mut case.message.origin.author);
+            case.message.origin = Origin {
+                author,
+                ..Origin::default()
+            };
+            case.message.virus = Fact::NotAsked;
+            case.recipient.zones = Fact::NotAsked;
+            case.recipient.standing = Fact::NotAsked;
+        })
+    }
+
+    pub fn step(&self) -> Step {
+        decide(&self.message, &self.recipient, &self.policy)
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        conclude(&self.message, &self.recipient, &self.policy)
+    }
+
+    pub fn needs(&self) -> Needs {
+        match self.step() {
+            Step::Need(needs) => needs,
+            Step::Done(_) => Needs::default(),
+        }
+    }
+
+    /// Takes over from another case what is needed.
+    pub fn fill(&mut self, needs: Needs, from: &Case) {
+        if needs.origin {
+            self.message.origin = from.message.origin.clone();
+        }
+        if needs.virus {
+            self.message.virus = from.message.virus.clone();
+        }
+        if needs.zones {
+            self.recipient.zones = from.recipient.zones.clone();
+        }
+        if needs.standing {
+            self.recipient.standing = from.recipient.standing.clone();
+        }
+    }
+}
+
+/// `helo decisive, date overruled`
+pub fn reasons(verdict: &Verdict) -> String {
+    let reason = |reason: &Reason| {
+        let source = reason.source.to_string();
+        let name = source.rsplit('/').next().unwrap_or_default().to_owned();
+        format!("{name} {:?}", reason.effect).to_lowercase()
+    };
+    verdict.reasons.iter().map(reason).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,147 @@
+//! What holds for any facts under any policy.
+
+use super::super::*;
+use super::case::*;
+use crate::auth::dmarc::{Dmarc, DmarcResult};
+use crate::auth::spf::SpfResult;
+use crate::reputation::Repute;
+use crate::virus::VirusScan;
+use proptest::prelude::*;
+
+fn any_fact<T: Clone + std::fmt::Debug + 'static>(found: Vec<Fact<T>>) -> impl Strategy<Value = Fact<T>> {
+    let other = vec![Fact::Skipped(line("skipped")), Fact::Unavailable(line("unavailable"))];
+    proptest::sample::select([found, other].concat())
+}
+
+fn any_rule() -> impl Strategy<Value = Option<Rule>> {
+    let actions = [
+        Action::Reject,
+        Action::Tag,
+        Action::File(Folder::junk()),
+        Action::Hold,
+        Action::Defer,
+        Action::Discard,
+    ];
+    let flags = proptest::array::uniform4(proptest::bool::weighted(0.2));
+    let rule = (proptest::sample::select(actions.to_vec()), flags);
+    let rule = rule.prop_map(|(action, [soft, shadow, defers, known_passes])| Rule {
+        action,
+        soft,
+        shadow,
+        unavailable: if defers { OnTrouble::Defer } else { OnTrouble::Pass },
+        known_passes,
+    });
+    proptest::option::weighted(0.6, rule)
+}
+
+fn any_dmarc() -> impl Strategy<Value = Fact<Dmarc>> {
+    let results = [
+        DmarcResult::Pass,
+        DmarcResult::Fail,
+        DmarcResult::TempError,
+        DmarcResult::None,
+    ];
+    let wishes = [Wish::None, Wish::Quarantine, Wish::Reject];
+    let found = results
+        .iter()
+        .flat_map(|result| wishes.iter().map(|wish| dmarc(*result, *wish)));
+    any_fact(found.collect())
+}
+
+const LINES: &str = "bl.example\nmild.example score\ngood.example allow\n";
+const SWITCHED: [&str; 8] = [
+    "helo",
+    "date",
+    "dnsbl",
+    "dkim_check",
+    "spf",
+    "clamav",
+    "dmarc",
+    "reputation",
+];
+
+prop_compose! {
+    /// Everything is known, whatever it is.
+    fn any_case()(
+        spf in any_fact(vec![spf(SpfResult::Pass), spf(SpfResult::Fail), spf(SpfResult::TempError)]),
+        dmarc in any_dmarc(),
+        virus in any_fact(vec![Fact::Found(VirusScan::Clean), Fact::Found(VirusScan::Infected(line("Eicar")))]),
+        standing in any_fact(vec![standing(None, false), standing(Some(Repute::Junk), true),
+            standing(Some(Repute::NotJunk), true), standing(Some(Repute::NotJunk), false)]),
+        are_listed in any::<[bool; 3]>(),
+        white in 0..5_u8,
+        [is_black, is_unknown, has_shadow] in proptest::array::uniform3(proptest::bool::weighted(0.15)),
+        [passes_forged, whitelist_unknown_users, good_helo, has_date, has_zones] in any::<[bool; 5]>(),
+        rules in proptest::collection::vec(any_rule(), SWITCHED.len()),
+    ) -> Case {
+        let [bl, mild, good] = are_listed;
+        let lines = if has_zones { LINES } else { "" };
+        let mut case = new().zones(lines, &[("bl.example", bl), ("mild.example", mild), ("good.example", good)]);
+        for (name, rule) in SWITCHED.iter().zip(rules) {
+            *case.policy.checks.rule_mut(name).unwrap() = rule;
+        }
+        case = match white {
+            0 => case.white_ip(),
+            1 => case.white_name(),
+            _ => case,
+        };
+        if is_black {
+            case = case.black();
+        }
+        if is_unknown {
+            case = case.unknown();
+        }
+        case.message.origin.spf_mail_from = spf;
+        case.message.origin.dmarc = dmarc;
+        case.message.virus = virus;
+        case.message.content.has_date = has_date;
+        case.message.helo = line(if good_helo { "mx.ann.example" } else { "localhost" });
+        case.recipient.standing = standing;
+        case.recipient.passes_forged = passes_forged;
+        case.policy.shadow = has_shadow;
+        case.policy.whitelist_unknown_users = whitelist_unknown_users;
+        case
+    }
+}
+
+proptest! {
+    #[test]
+    fn with_all_facts_there_is_one_verdict(case in any_case()) {
+        let verdict = case.verdict();
+        prop_assert_eq!(case.step(), Step::Done(verdict.clone()));
+        prop_assert_eq!(case.step(), case.step());
+        let decisive = verdict.reasons.iter().filter(|reason| reason.effect == Effect::Decisive).count();
+        prop_assert!(decisive <= 1);
+        prop_assert_eq!(decisive == 0, verdict.decisive().is_none());
+        prop_assert!(decisive == 1 || verdict.disposition == Disposition::Accept);
+    }
+
+    /// Asking step by step ends soon, and comes to what all the facts would have come to.
+    #[test]
+    fn three_rounds_come_to_the_same_verdict(full in any_case()) {
+        let mut case = full.clone().unasked();
+        let mut rounds = 0;
+        while let Step::Need(needs) = case.step() {
+            rounds += 1;
+            prop_assert!(rounds <= 3, "{:?}", needs);
+            let before = case.clone();
+            case.fill(needs, &full);
+            let is_known = before.message.origin == case.message.origin
+                && before.message.virus == case.message.virus
+                && before.recipient.zones == case.recipient.zones
+                && before.recipient.standing == case.recipient.standing;
+            prop_assert!(!is_known, "asked for what is known: {:?}", needs);
+        }
+        let (gradual, whole) = (case.verdict(), full.verdict());
+        prop_assert_eq!(&gradual.disposition, &whole.disposition);
+        prop_assert_eq!(gradual.decisive(), whole.decisive());
+    }
+
+    #[test]
+    fn shadow_never_makes_it_worse(case in any_case()) {
+        let shadowed = case.clone().shadow().verdict();
+        let allowed = matches!(shadowed.decisive().map(|reason| reason.source),
+            None | Some(Source::Recipient | Source::WhiteList | Source::Check(Check::Clamav)));
+        prop_assert!(allowed, "{:?}", shadowed);
+    }
+}
