@@ -46,7 +46,7 @@ pub(super) struct Options {
     /// Judge for this recipient, by its domain's files; without it by `checks/all` and no lists
     #[arg(long, value_name = "ADDRESS")]
     rcpt: Option<String>,
-    /// Answer DNS from this zone file
+    /// Answer DNS from this zone file; the virus scanner is asked as at the door
     #[arg(long, value_name = "FILE", conflicts_with = "online")]
     dns: Option<PathBuf>,
     /// Ask DNS and the virus scanner, as at the door

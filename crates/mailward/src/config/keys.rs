@@ -446,7 +446,7 @@ pub(super) const KEYS: &[Key] = &[
     key!("store"."url", store.url, store_url, |u: &String| Some(quote(u)), "The store: `sqlite:FILE`; STATE stands for `[paths] state`."),
     key!("store"."keep_days", store.keep_days, |v| count(v, 1), |n: &u32| Some(n.to_string()), "Days for which deliveries are remembered."),
     key!("store"."history_days", store.history_days, |v| count(v, 1), |n: &u32| Some(n.to_string()), "Days for which labels, what they say of senders, and whom a mailbox's owner wrote to are remembered. Reputation asks for three years at most."),
-    key!("store"."size_max", store.size_max, |v| size_from(v, STORE_SIZE_MIN), |n: &u64| print_size(*n), "Octets of the store, at least 1 MiB, its write-ahead log aside; past it the oldest deliveries are forgotten before their time. About a kibibyte for each message and half of one for each recipient. Freed space is used again, but the file does not shrink."),
+    key!("store"."size_max", store.size_max, |v| size_from(v, STORE_SIZE_MIN), |n: &u64| print_size(*n), "Octets of the store, at least 1 MiB, its write-ahead log aside; past it the oldest deliveries are forgotten before their time. A few kibibytes for each message: the proofs of its origin, and what each recipient's mailbox remembered. Freed space is used again, but the file does not shrink."),
     key!("quarantine"."zero_based_days", quarantine.zero_based_days, boolean, |b: &bool| Some(b.to_string()), "Number the days of the year from 0 instead of from 1."),
     key!("log"."format", log.format, |v| word(v, FORMATS), |f| print_word(FORMATS, f), "`text` or `json`."),
     key!("log"."level", log.level, |v| word(v, LEVELS), |l| print_word(LEVELS, l), "`error`, `warn`, `info` or `debug`."),
