@@ -94,9 +94,9 @@ pub enum Names<'a> {
 
 impl Names<'_> {
     /// For one purpose of one message: no answer comes later than `time` from now on.
-    fn within(&self, time: Duration) -> Box<dyn Resolver + '_> {
+    fn within(&self, time: Duration, client: Option<IpAddr>) -> Box<dyn Resolver + '_> {
         match self {
-            Names::Network(dns) => Box::new(dns.within(Instant::now() + time, u32::MAX)),
+            Names::Network(dns) => Box::new(dns.within(Instant::now() + time, u32::MAX, client)),
             Names::File(zone) => Box::new(*zone),
         }
     }
@@ -175,7 +175,7 @@ impl Inquiry {
         facts.origin.iprev = match names {
             _ if subject.is_client_unknown => Fact::Skipped(Line::literal("the client's address is not known")),
             Some(names) => {
-                let resolver = names.within(self.times.reverse);
+                let resolver = names.within(self.times.reverse, Some(facts.client));
                 Fact::Found(iprev::check(facts.client, &*resolver).await)
             }
             None => Fact::Unavailable(no_dns()),
@@ -229,7 +229,10 @@ impl Inquiry {
                     let zones = askable(&seat.policy.zones, subject.is_client_unknown);
                     let domains = domains_of(known);
                     // Whether a list works serves all messages, so it is no part of what this one may ask.
-                    let (resolver, tester) = (names.within(self.times.wishes), names.within(self.times.wishes));
+                    let (resolver, tester) = (
+                        names.within(self.times.wishes, Some(known.client)),
+                        names.within(self.times.wishes, None),
+                    );
                     let facts = self
                         .zones
                         .look_up_all(&zones, known.client, &domains, &*resolver, &*tester);
@@ -287,7 +290,10 @@ impl Inquiry {
             now_s: facts.received_s,
             lot: lot(subject.body),
         };
-        let (proofs, wishes) = (names.within(self.times.proofs), names.within(self.times.wishes));
+        let (proofs, wishes) = (
+            names.within(self.times.proofs, Some(facts.client)),
+            names.within(self.times.wishes, Some(facts.client)),
+        );
         let asked = Asked {
             proofs: &*proofs,
             wishes: &*wishes,

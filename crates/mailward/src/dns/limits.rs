@@ -43,5 +43,7 @@ pub(super) const SILENT_WITHIN: Duration = Duration::from_secs(60);
 /// Questions of one message, for one purpose, that are under way at one time: so that one message full of dead names does
 /// not fill all places.
 pub(super) const AT_ONCE_MAX: usize = 16;
+/// The same of all messages of one client network: an eighth of [`QUERIES_MAX`].
+pub(super) const CLIENT_AT_ONCE_MAX: usize = 128;
 /// How often it is tried again while it is down.
 pub(super) const PROBE_EVERY: Duration = Duration::from_secs(1);

@@ -9,15 +9,17 @@
 //! servers say it of many things.
 //!
 //! - `wire`: messages; the only file that knows hickory. - `exchange`: one query on the network. - `system`: resolv.conf.
-//! - `cache`: answers that still hold. - `breaker`: whether the DNS is down. - `limits`: what bounds all this.
+//! - `cache`: answers that still hold. - `breaker`: whether the DNS is down. - `shares`: what each client network may have under way. - `limits`: what bounds all this.
 
 mod breaker;
 mod cache;
 mod exchange;
 mod limits;
+mod shares;
 mod system;
 mod wire;
 
+use crate::quarantine::Network;
 use breaker::{Breaker, Gate};
 use cache::Cache;
 use exchange::{Fault, Servers};
@@ -25,8 +27,9 @@ use judge::resolver::{Answer, BoxFuture, Budgeted, Outcome, Question, Resolver, 
 use limits::{
     ALIASES_MAX, FLIGHTS_MAX, NEGATIVE_TTL_MAX_S, QUERIES_MAX, TIMEOUT_MAX_MS, TROUBLE_TTL_S, TTL_MAX_S, TTL_MIN_S,
 };
+use shares::Shares;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -84,6 +87,7 @@ struct Inner {
     /// Questions under way. Whoever waits for one has a receiver.
     flights: Mutex<HashMap<Question, watch::Receiver<Option<Answer>>>>,
     queries: Semaphore,
+    shares: Shares,
     counts: Counts,
 }
 
@@ -102,6 +106,8 @@ pub struct ForMessage<'a> {
     budgeted: Budgeted<'a>,
     deadline: Instant,
     places: Semaphore,
+    /// Those of all messages of the client's network; `None` for what is no client's.
+    share: Option<Arc<Semaphore>>,
 }
 
 /// What one question has come to.
@@ -145,18 +151,21 @@ impl Dns {
             breaker: Breaker::new(),
             flights: Mutex::default(),
             queries: Semaphore::new(QUERIES_MAX),
+            shares: Shares::default(),
             counts: Counts::default(),
         };
         Ok(Dns { inner: Arc::new(inner) })
     }
 
     /// The same for one message: after `questions_max` questions, or when `deadline` is past, every answer is
-    /// [`Trouble::Budget`], also to a question that is under way then.
-    pub fn within(&self, deadline: Instant, questions_max: u32) -> ForMessage<'_> {
+    /// [`Trouble::Budget`], also to a question that is under way then. What `client`'s network has under way at one time
+    /// is bounded for all its messages together.
+    pub fn within(&self, deadline: Instant, questions_max: u32, client: Option<IpAddr>) -> ForMessage<'_> {
         ForMessage {
             budgeted: Budgeted::new(self, questions_max),
             deadline,
             places: Semaphore::new(limits::AT_ONCE_MAX),
+            share: client.map(|client| self.inner.shares.of(Network::of(client))),
         }
     }
 
@@ -221,6 +230,10 @@ impl Resolver for ForMessage<'_> {
         Box::pin(async move {
             let in_turn = async {
                 let _place = self.places.acquire().await;
+                let _of_share = match &self.share {
+                    Some(share) => share.acquire().await.ok(),
+                    None => None,
+                };
                 asked.await
             };
             timeout_at(deadline, in_turn).await.unwrap_or(late)

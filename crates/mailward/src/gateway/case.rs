@@ -11,7 +11,7 @@ use crate::relay::{Deadline, Durable};
 use jiff::Zoned;
 use judge::checks::Check;
 use judge::evidence::MessageFacts;
-use judge::reason::Source;
+use judge::reason::{Effect, Source};
 use judge::verdict::{Disposition, Rejection, Verdict};
 use judge::virus::VirusScan;
 use mail::{Address, Line, MailboxId, Message, Reply};
@@ -78,9 +78,19 @@ impl Target<'_> {
     /// The reason in the reply. What a mailbox remembers is between its owner and the operator: the sender learns no
     /// more than the id, by which they find the rest.
     pub fn told(&self) -> Line {
-        match self.verdict.decisive().map(|reason| reason.source) {
-            Some(Source::Check(Check::Reputation)) => Line::literal(PRIVATE),
-            _ => self.reason(),
+        let source = self.verdict.decisive().map(|reason| reason.source);
+        if source != Some(Source::Check(Check::Reputation)) {
+            return self.reason();
+        }
+        // Memory that cannot be asked has its trouble told beside, and says nothing of the sender.
+        let mut others = self
+            .verdict
+            .reasons
+            .iter()
+            .filter(|reason| reason.effect == Effect::Evidence);
+        match others.any(|reason| Some(reason.source) == source) {
+            true => self.reason(),
+            false => Line::literal(PRIVATE),
         }
     }
 
