@@ -67,10 +67,18 @@ pub fn read(message: &Message<'_>) -> Author {
         (_, Some(_)) if count > 1 => Author::Several(domains),
         (Some(fault), _) => unreadable(fault),
         (None, Some(_)) if domains.len() > 1 => Author::Several(domains),
+        // Words without an address hide another one, which a program may show.
+        (None, Some((_, domain))) if has_hidden_words && has_another(value, &domain) => Fault::NoAddress.author(),
         (None, Some((address, domain))) => Author::One { address, domain },
         (None, None) if has_hidden_words => unreadable(Fault::NoAddress),
         (None, None) => Author::None,
     }
+}
+
+/// Whether something that looks like an address may be of another domain.
+fn has_another(value: &[u8], domain: &Domain) -> bool {
+    let several = value.iter().filter(|&&octet| octet == b'@').count() > 1;
+    several && lenient::read(value).is_none_or(|(_, of_all)| of_all != *domain)
 }
 
 /// What the fields hold.

@@ -336,3 +336,30 @@ proptest! {
         }
     }
 }
+
+/// Words without an address were passed over where another address followed, though they held one that a program shows.
+#[test]
+fn an_address_in_words_that_have_none_is_another_author() {
+    let author = |value: &str| read(&Message::parse(format!("From: {value}\r\n\r\n").as_bytes()));
+    for value in [
+        "\"Bank <info@bank.example>\", eve@evil.example",
+        "T=o \"info@bank.example\", eve@evil.example",
+    ] {
+        assert!(
+            matches!(author(value), Author::Unreadable(_)),
+            "{value}: {:?}",
+            author(value)
+        );
+    }
+    for value in [
+        "\"Smith <eve@evil.example>\", eve@evil.example",
+        "Smith, Eve <eve@evil.example>",
+        "=?utf-8?q?Smith?=, Eve <eve@evil.example>",
+    ] {
+        assert!(
+            matches!(author(value), Author::One { .. }),
+            "{value}: {:?}",
+            author(value)
+        );
+    }
+}
