@@ -125,14 +125,6 @@ impl<T> Fact<T> {
     pub fn is_open(&self) -> bool {
         matches!(self, Fact::NotAsked)
     }
-
-    /// Why whoever could say did not.
-    pub fn unavailable(&self) -> Option<&Line> {
-        match self {
-            Fact::Unavailable(why) => Some(why),
-            Fact::NotAsked | Fact::Found(_) | Fact::Skipped(_) => None,
-        }
-    }
 }
 
 impl Origin {

@@ -140,8 +140,8 @@ impl Gateway {
                 .collect();
         };
         let addresses: Vec<&Address> = members.iter().map(|&n| case.targets[n].address).collect();
-        let header = Frame::new(trace, &addresses, mark)
-            .around(&headers::kept_fields(case.message, case.runtime.config.authserv_id()));
+        let header =
+            Frame::new(trace, &addresses, mark).around(&headers::kept_fields(case.message, &case.runtime.config));
         let smtputf8 = needs_smtputf8(case, &addresses, &header);
         let from = case.body.head.len() - case.message.body().len();
         let content = Arc::new(Content::new(header, case.body.clone(), from));

@@ -69,7 +69,7 @@ impl Copies {
             reverse_path: case.facts.reverse_path.clone(),
             subject: raw("Subject"),
             message_id: raw("Message-ID"),
-            fields: headers::kept_fields(case.message, case.runtime.config.authserv_id()),
+            fields: headers::kept_fields(case.message, &case.runtime.config),
             body: case.body.clone(),
             header_end: case.body.head.len() - case.message.body().len(),
             now: case.now.clone(),

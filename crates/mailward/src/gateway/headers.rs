@@ -5,6 +5,7 @@
 //! they would be believed.
 
 use super::Envelope;
+use crate::config::Config;
 use jiff::Zoned;
 use mail::auth_results::claims_authserv_id;
 use mail::{Address, Domain, Field, Line, Message, ReversePath};
@@ -161,11 +162,12 @@ impl Frame {
 }
 
 /// The fields that came with the message, without those that only we may write: among them Authentication-Results that
-/// claim to be ours, `authserv_id` (RFC 8601 §5), and Received-SPF that names us.
-pub fn kept_fields(message: &Message<'_>, authserv_id: &str) -> Vec<u8> {
+/// claim to be ours (RFC 8601 §5), and Received-SPF that names our host.
+pub fn kept_fields(message: &Message<'_>, config: &Config) -> Vec<u8> {
+    let (authserv_id, hostname) = (config.authserv_id(), &config.smtp.hostname);
     let claims = |field: &Field<'_>| {
         field.is("Authentication-Results") && claims_authserv_id(&field.value(), authserv_id)
-            || field.is("Received-SPF") && names(&field.value(), authserv_id)
+            || field.is("Received-SPF") && names(&field.value(), hostname)
     };
     let mut fields = Vec::with_capacity(message.fields().iter().map(|field| field.raw().len()).sum());
     for field in message
@@ -335,6 +337,24 @@ mod tests {
                 .unwrap()
                 .mac(&MailwardId::new(1_800_000_000, 8)),
             first
+        );
+    }
+
+    #[test]
+    fn what_speaks_in_our_name_goes_and_what_others_found_stays() {
+        let mut config = Config::default();
+        config.smtp.hostname = "mx.example.com".into();
+        config.auth.authserv_id = mail::Domain::parse("id.example").ok();
+        let text = "Authentication-Results: id.example; spf=pass\r\n\
+                    Received-SPF: pass (x) receiver=MX.example.com; identity=mailfrom\r\n\
+                    Received-SPF: pass (x) receiver=relay.other.example\r\n\
+                    Authentication-Results: mx.example.com; spf=pass\r\n\
+                    X-DKIM-RESULT: pass\r\n\r\n";
+        let kept = String::from_utf8(kept_fields(&Message::parse(text.as_bytes()), &config)).unwrap();
+        assert_eq!(
+            kept,
+            "Received-SPF: pass (x) receiver=relay.other.example\r\n\
+             Authentication-Results: mx.example.com; spf=pass\r\n"
         );
     }
 }

@@ -6,7 +6,6 @@ use judge::auth::author::Author;
 use judge::auth::dkim::{Dkim, DkimResult};
 use judge::auth::spf::{Ask, Identity};
 use judge::evidence::{MessageFacts, Origin};
-use mail::ReversePath;
 use mail::auth_results::{AuthResults, Encoding, Finding};
 
 /// RFC 5322 §2.1.1: lines should not be longer, their CRLF left out.
@@ -90,7 +89,7 @@ fn findings(facts: &MessageFacts) -> Vec<Finding> {
     // Of a notification the HELO name is all there is, and that was said.
     if let Some(spf) = spf_mail_from.found().filter(|_| !facts.reverse_path.is_null()) {
         let finding = Finding::new("spf", spf.result.word()).comment(spf.explanation.as_str());
-        all.push(finding.property("smtp.mailfrom", &mail_from(&facts.reverse_path)));
+        all.push(finding.property("smtp.mailfrom", &facts.reverse_path.to_string()));
     }
     match dkim.found().map(Vec::as_slice) {
         Some([]) => all.push(Finding::new("dkim", "none")),
@@ -116,10 +115,6 @@ fn findings(facts: &MessageFacts) -> Vec<Finding> {
         all.push(Finding::new("arc", arc.result.word()).comment(&count));
     }
     all
-}
-
-fn mail_from(path: &ReversePath) -> String {
-    path.to_string()
 }
 
 fn signature(signature: &Dkim) -> Finding {
