@@ -73,7 +73,13 @@ impl Gateway {
             .iter()
             .find(|target| target.verdict.disposition == Disposition::Defer)
         {
-            return Reply::new(451, (4, 7, 1), case.with_id(target.told().as_str()));
+            // RFC 3463: 4.3.0 is ours to mend, 4.7.1 the recipient's wish.
+            let enhanced = if target.waits_for_trouble() {
+                (4, 3, 0)
+            } else {
+                (4, 7, 1)
+            };
+            return Reply::new(451, enhanced, case.with_id(target.told().as_str()));
         }
         let refused = case.which(|target| !target.verdict.disposition.is_delivered());
         if let Err(reply) = self.keep(case, &refused).await {

@@ -79,19 +79,21 @@ impl Target<'_> {
     /// more than the id, by which they find the rest.
     pub fn told(&self) -> Line {
         let source = self.verdict.decisive().map(|reason| reason.source);
-        if source != Some(Source::Check(Check::Reputation)) {
-            return self.reason();
+        match source == Some(Source::Check(Check::Reputation)) && !self.waits_for_trouble() {
+            true => Line::literal(PRIVATE),
+            false => self.reason(),
         }
-        // Memory that cannot be asked has its trouble told beside, and says nothing of the sender.
-        let mut others = self
+    }
+
+    /// Whether something that a check needs is down, rather than that it fails: its trouble is told as evidence beside.
+    pub fn waits_for_trouble(&self) -> bool {
+        let source = self.verdict.decisive().map(|reason| reason.source);
+        let mut told = self
             .verdict
             .reasons
             .iter()
             .filter(|reason| reason.effect == Effect::Evidence);
-        match others.any(|reason| Some(reason.source) == source) {
-            true => self.reason(),
-            false => Line::literal(PRIVATE),
-        }
+        self.verdict.disposition == Disposition::Defer && told.any(|reason| Some(reason.source) == source)
     }
 
     /// Which component gives that reason, as in `X-REJECT-PLUGIN`.
