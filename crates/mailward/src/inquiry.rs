@@ -96,7 +96,7 @@ impl Names<'_> {
     /// For one purpose of one message: no answer comes later than `time` from now on.
     fn within(&self, time: Duration, client: Option<IpAddr>) -> Box<dyn Resolver + '_> {
         match self {
-            Names::Network(dns) => Box::new(dns.within(Instant::now() + time, u32::MAX, client)),
+            Names::Network(dns) => Box::new(dns.within(Instant::now() + time, client)),
             Names::File(zone) => Box::new(*zone),
         }
     }

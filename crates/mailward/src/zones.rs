@@ -67,8 +67,8 @@ impl ZoneHealth {
         self.standing_at(zone, resolver, Instant::now()).await
     }
 
-    /// Asks all zones about a message at once, as [`judge::dnsbl::look_up_all`] does, but those that are switched off:
-    /// their finding is [`ZoneFinding::Off`]. `tester` is asked for tests, `resolver` about the message.
+    /// Asks all zones about a message at once, but those that are switched off: their finding is [`ZoneFinding::Off`].
+    /// The facts come in the order of `zones`. `tester` is asked for tests, `resolver` about the message.
     pub async fn look_up_all(
         &self,
         zones: &[Zone],

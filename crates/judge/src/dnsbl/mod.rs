@@ -1,7 +1,7 @@
 //! DNS lists of addresses and of domains (RFC 5782), to refuse by or to trust.
 //!
-//! A [`Zone`] is one line of the file `zones`; [`parse_zones`] reads them. [`look_up_all`] asks all zones at once what
-//! they say of a message; [`probe`] asks whether a zone works at all, since one that has died may list everybody.
+//! A [`Zone`] is one line of the file `zones`; [`parse_zones`] reads them. [`look_up`] asks a zone what it says of a
+//! message; [`probe`] asks whether it works at all, since one that has died may list everybody.
 //!
 //! Only answers that a list would give count (see [`Codes`]): the holder of an expired name answers with addresses of
 //! its own, and a list that refuses to serve us says so by an answer too.
@@ -16,7 +16,7 @@ mod tests;
 pub use codes::{CodeRange, Codes, is_refusal};
 pub use health::{Health, probe};
 pub use lines::{BadLine, WORDS, ZONES_MAX, parse_zones};
-pub use query::{DOMAINS_MAX, look_up, look_up_all};
+pub use query::{DOMAINS_MAX, look_up};
 
 use crate::resolver::Name;
 use mail::Line;

@@ -1,7 +1,7 @@
 //! What a zone says of one message.
 
 use super::lines::is_number;
-use super::{Target, Zone, ZoneFact, ZoneFinding, is_refusal};
+use super::{Target, Zone, ZoneFinding, is_refusal};
 use crate::resolver::{Answer, BoxFuture, Kind, Name, Question, Record, Resolver, reversed};
 use futures_util::future::join_all;
 use mail::{Domain, Line};
@@ -15,15 +15,6 @@ const CODES_KEPT_MAX: usize = 16;
 const TEXTS_MAX: usize = 4;
 /// What joins them.
 const BETWEEN_TEXTS: &[u8] = b"; ";
-
-/// Asks all zones at once; the facts come in their order.
-pub async fn look_up_all(zones: &[Zone], client: IpAddr, domains: &[Domain], resolver: &dyn Resolver) -> Vec<ZoneFact> {
-    let facts = zones.iter().map(async |zone| ZoneFact {
-        zone: zone.name.as_str().into(),
-        finding: look_up(zone, client, domains, resolver).await,
-    });
-    join_all(facts).await
-}
 
 /// Asks one zone about `client`, or about `domains`: of those, the first [`DOMAINS_MAX`] different ones with a dot in
 /// them, and the first that is listed counts. Never [`ZoneFinding::Off`]: who is switched off is not asked.

@@ -3,13 +3,14 @@
 //! It asks the name servers of the operator, or the system's, which resolve for us; it does not resolve or validate by
 //! itself. Names are absolute: there is no search list and no hosts file. A question costs one query however many ask it
 //! at once, and none while its answer holds. An asker that goes away changes nothing for the others. All of it is bounded:
-//! the time and the number of queries, what is kept, and how much one message may ask ([`Dns::within`]).
+//! the time and the number of queries, what is kept, and how much one message may ask at a time ([`Dns::within`]).
 //!
 //! Trouble is an answer, and never a reason to refuse by itself: a validating server says SERVFAIL of a forgery, and other
 //! servers say it of many things.
 //!
 //! - `wire`: messages; the only file that knows hickory. - `exchange`: one query on the network. - `system`: resolv.conf.
-//! - `cache`: answers that still hold. - `breaker`: whether the DNS is down. - `shares`: what each client network may have under way. - `limits`: what bounds all this.
+//! - `cache`: answers that still hold. - `breaker`: whether the DNS is down. - `shares`: what each
+//!   client network may have under way. - `limits`: what bounds all this.
 
 mod breaker;
 mod cache;
@@ -23,7 +24,7 @@ use crate::quarantine::Network;
 use breaker::{Breaker, Gate};
 use cache::Cache;
 use exchange::{Fault, Servers};
-use judge::resolver::{Answer, BoxFuture, Budgeted, Outcome, Question, Resolver, Security, Trouble};
+use judge::resolver::{Answer, BoxFuture, Outcome, Question, Resolver, Security, Trouble};
 use limits::{
     ALIASES_MAX, FLIGHTS_MAX, NEGATIVE_TTL_MAX_S, QUERIES_MAX, TIMEOUT_MAX_MS, TROUBLE_TTL_S, TTL_MAX_S, TTL_MIN_S,
 };
@@ -101,9 +102,9 @@ struct Counts {
     failed: AtomicU64,
 }
 
-/// The resolver for one message: so many questions, until then.
+/// The resolver for one purpose of one message: so many questions at a time, until then.
 pub struct ForMessage<'a> {
-    budgeted: Budgeted<'a>,
+    dns: &'a Dns,
     deadline: Instant,
     places: Semaphore,
     /// Those of all messages of the client's network; `None` for what is no client's.
@@ -157,12 +158,12 @@ impl Dns {
         Ok(Dns { inner: Arc::new(inner) })
     }
 
-    /// The same for one message: after `questions_max` questions, or when `deadline` is past, every answer is
-    /// [`Trouble::Budget`], also to a question that is under way then. What `client`'s network has under way at one time
-    /// is bounded for all its messages together.
-    pub fn within(&self, deadline: Instant, questions_max: u32, client: Option<IpAddr>) -> ForMessage<'_> {
+    /// The same for one purpose of one message: when `deadline` is past, every answer is [`Trouble::Budget`], also to a
+    /// question that is under way then. What `client`'s network has under way at one time is bounded for all its
+    /// messages together. How many questions there are in all is for [`judge::resolver::Budgeted`] to bound.
+    pub fn within(&self, deadline: Instant, client: Option<IpAddr>) -> ForMessage<'_> {
         ForMessage {
-            budgeted: Budgeted::new(self, questions_max),
+            dns: self,
             deadline,
             places: Semaphore::new(limits::AT_ONCE_MAX),
             share: client.map(|client| self.inner.shares.of(Network::of(client))),
@@ -225,7 +226,7 @@ impl Resolver for ForMessage<'_> {
         if Instant::now() >= self.deadline {
             return at_once(late);
         }
-        let asked = self.budgeted.ask(question);
+        let asked = self.dns.ask(question);
         let deadline = self.deadline;
         Box::pin(async move {
             let in_turn = async {

@@ -3,6 +3,7 @@
 use super::server::with;
 use super::*;
 use futures_util::FutureExt;
+use judge::resolver::Budgeted;
 
 async fn serve() -> Server {
     Server::replying(|query, _| with(query, &[&format!("{} 60 A 192.0.2.1", query.queries[0].name)])).await
@@ -91,7 +92,8 @@ async fn different_questions_are_different() {
 async fn one_message_asks_so_many_questions_and_no_more() {
     let server = serve().await;
     let dns = dns(&[&server], PATIENT_MS);
-    let message = dns.within(Instant::now() + Duration::from_secs(600), 3, None);
+    let patient = dns.within(Instant::now() + Duration::from_secs(600), None);
+    let message = Budgeted::new(&patient, 3);
     for name in ["a.example", "b.example", "a.example"] {
         assert_eq!(message.ask(question(name, Kind::A)).await, address([192, 0, 2, 1]));
     }
@@ -107,7 +109,7 @@ async fn past_its_deadline_a_message_gets_no_more_answers() {
     server.hold();
     let dns = dns(&[&server], PATIENT_MS);
     let deadline = Instant::now() + Duration::from_millis(IMPATIENT_MS);
-    let message = dns.within(deadline, 100, None);
+    let message = dns.within(deadline, None);
     // Under way when it passes; the query goes on for others.
     let answer = message.ask(question("a.example", Kind::A)).await;
     assert_eq!(answer, trouble(Trouble::Budget));
