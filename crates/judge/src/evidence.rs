@@ -9,7 +9,9 @@ use crate::auth::dmarc::Dmarc;
 use crate::auth::iprev::{Iprev, IprevResult};
 use crate::auth::spf::Spf;
 use crate::dnsbl::ZoneFact;
+use crate::greylist::GreylistFact;
 use crate::lists::{BlacklistHit, WhitelistHit};
+use crate::rates::{Rate, RateNetwork};
 use crate::reputation::Standing;
 use crate::resolver::Security;
 use crate::virus::VirusScan;
@@ -233,9 +235,37 @@ pub struct RecipientFacts {
     /// What the domain's DNS lists say, in the order of its file `zones`.
     #[serde(default)]
     pub zones: Fact<Vec<ZoneFact>>,
+    /// A list that may write to this domain, and vouches for the message.
+    #[serde(default)]
+    pub listed: Option<ListHit>,
+    /// What the mailbox got before from the networks that the client is in.
+    #[serde(default)]
+    pub rates: Fact<Vec<(RateNetwork, Rate)>>,
     /// What the mailbox's own history says of the sender.
     #[serde(default)]
     pub standing: Fact<Standing>,
+    /// How often a stranger has come.
+    #[serde(default)]
+    pub greylist: Fact<GreylistFact>,
+}
+
+/// A mailing list that `lists/` of the recipient's domain names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListHit {
+    /// The list's domain.
+    pub domain: Domain,
+    /// By what it vouches for the message.
+    pub proof: ListProof,
+}
+
+/// By what a list vouches for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListProof {
+    /// Its signature verifies.
+    Dkim,
+    /// SPF proves its reverse-path.
+    Spf,
 }
 
 /// By what a forwarder is known.

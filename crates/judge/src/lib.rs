@@ -8,6 +8,7 @@
 //! - [`auth`]: who really sent it; [`gather`]: all proofs of one message at once.
 //! - [`dnsbl`]: DNS lists of addresses and domains.
 //! - [`reputation`]: what a mailbox remembers of whoever writes to it.
+//! - [`rates`]: how much mail a network may send; [`greylist`]: how strangers are asked to come again.
 //! - [`virus`]: what a virus scanner says.
 //! - [`policy`]: what one domain's operator switched on, and what shall follow.
 //! - [`checks`]: the plain checks, each a function of what it needs.
@@ -25,8 +26,10 @@ pub mod checks;
 pub mod dnsbl;
 pub mod evidence;
 pub mod gather;
+pub mod greylist;
 pub mod lists;
 pub mod policy;
+pub mod rates;
 pub mod reason;
 pub mod reputation;
 pub mod resolver;

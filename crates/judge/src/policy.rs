@@ -2,6 +2,8 @@
 //! each verdict can be replayed under the policy it was made with.
 
 use crate::dnsbl::Zone;
+use crate::greylist::GreylistTimes;
+use crate::rates::RateLimits;
 use mail::Domain;
 use serde::{Deserialize, Serialize};
 
@@ -152,8 +154,18 @@ pub struct Checks {
     pub dmarc_quarantine: DmarcQuarantine,
     /// `trusted_sealers` in `checks/dmarc`: whose ARC results may mend a failure, beside the server's.
     pub dmarc_sealers: Vec<Domain>,
+    /// `checks/rate`.
+    pub rate: Option<Rule>,
+    /// Keys of `checks/rate`: how much one network may send.
+    pub rate_limits: RateLimits,
     /// `checks/reputation`.
     pub reputation: Option<Rule>,
+    /// `checks/strangers`.
+    pub strangers: Option<Rule>,
+    /// `checks/greylisting`.
+    pub greylisting: Option<Rule>,
+    /// Keys of `checks/greylisting`: how long strangers wait.
+    pub greylist_times: GreylistTimes,
 }
 
 /// What follows where a domain's owner asks to treat what fails DMARC with suspicion (`p=quarantine`).
@@ -254,7 +266,6 @@ const fn check(name: &'static str, in_all: bool, recommended: Recommended, built
 pub const CHECKS: &[CheckName] = &[
     check("sender", true, Recommended::Acts, true),
     check("dnsbl", false, Recommended::No, true),
-    check("greylisting", false, Recommended::No, false),
     check("helo", true, Recommended::Evidence, true),
     check("rdns", false, Recommended::Evidence, true),
     check("rdns4", false, Recommended::No, true),
@@ -269,13 +280,21 @@ pub const CHECKS: &[CheckName] = &[
     check("dkim_check", true, Recommended::Acts, true),
     check("spf", true, Recommended::Acts, true),
     check("tls", false, Recommended::No, true),
+    check("rate", false, Recommended::Acts, true),
     check("clamav", false, Recommended::No, true),
     check("dmarc", false, Recommended::Acts, true),
     check("reputation", false, Recommended::Acts, true),
+    check("strangers", false, Recommended::Acts, true),
+    check("greylisting", false, Recommended::No, true),
     check("junk", false, Recommended::Acts, false),
     check("links", false, Recommended::Acts, false),
     check("crowd", false, Recommended::Acts, false),
 ];
+
+/// The check that surrounds what it decides with others: where it acts, they do.
+pub const SURROUNDED: &str = "reputation";
+/// Those that it brings along, unless a file of their own says what they shall do.
+pub const SURROUNDING: [&str; 2] = ["rate", "strangers"];
 
 /// The rule of a check whose file says nothing. The original's `dkim_check` never refuses.
 pub fn default_rule(name: &str) -> Rule {
@@ -284,6 +303,11 @@ pub fn default_rule(name: &str) -> Rule {
         // What is refused for what it is shall not come in because the store or the scanner is down.
         "clamav" | "reputation" => Rule {
             unavailable: OnTrouble::Defer,
+            ..Rule::default()
+        },
+        // What they object to may be otherwise when the sender comes again.
+        "rate" | "strangers" | "greylisting" => Rule {
+            action: Action::Defer,
             ..Rule::default()
         },
         _ => Rule::default(),
@@ -312,7 +336,10 @@ impl Checks {
             "tls" => &mut self.tls,
             "clamav" => &mut self.clamav,
             "dmarc" => &mut self.dmarc,
+            "rate" => &mut self.rate,
             "reputation" => &mut self.reputation,
+            "strangers" => &mut self.strangers,
+            "greylisting" => &mut self.greylisting,
             _ => return None,
         })
     }

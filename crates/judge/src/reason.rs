@@ -15,6 +15,8 @@ pub enum Source {
     BlackList,
     /// A whitelist.
     WhiteList,
+    /// The mailing lists that may write to the domain.
+    List,
     /// A plain check.
     Check(Check),
 }
@@ -51,6 +53,7 @@ impl fmt::Display for Source {
             Source::Recipient => f.write_str("global/test_recipient"),
             Source::BlackList => f.write_str("global/black_list"),
             Source::WhiteList => f.write_str("global/white_list"),
+            Source::List => f.write_str("global/lists"),
             Source::Check(check) => write!(f, "checks/{}", check.name()),
         }
     }
@@ -64,6 +67,7 @@ impl Reason {
             Source::Recipient => "The list of users says".to_owned(),
             Source::BlackList => "A blacklist says".to_owned(),
             Source::WhiteList => "A whitelist says".to_owned(),
+            Source::List => "The directory `lists` says".to_owned(),
             Source::Check(check) => format!("Check `{}` says", check.name()),
         };
         let effect = match self.effect {

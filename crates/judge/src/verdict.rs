@@ -1,7 +1,7 @@
 //! The verdict: one order for every door.
 //!
-//! Virus, whitelist, blacklist, recipient, then the operator's plain checks in their order, then what DNS lists say as
-//! mild signals. Limits, load, relay attempts and syntax are answered by the doors before a message is judged. The order
+//! Virus, whitelist, blacklist, recipient, then the operator's plain checks in their order, rates, allowed lists, DMARC,
+//! reputation, what is held against strangers, then what DNS lists say as mild signals. Limits, load, relay attempts and syntax are answered by the doors before a message is judged. The order
 //! and the texts are the project's specification; what a reason of higher rank overrules is kept, because `why` shows it.
 //!
 //! [`decide`] asks for no more facts than the verdict needs: it names what is missing ([`Step::Need`]), and is asked
@@ -11,8 +11,8 @@
 mod tests;
 
 use crate::auth::dmarc::Wish;
-use crate::checks::{Answers, Check, DmarcOpinion, Group, Opinion, ZonesOpinion, is_known, rdns_rule, run};
-use crate::evidence::{Fact, MessageFacts, RecipientFacts, UserStanding};
+use crate::checks::{Answers, Check, Group, Opinion, ZonesOpinion, is_known, rdns_rule, run};
+use crate::evidence::{Fact, ListHit, ListProof, MessageFacts, RecipientFacts, UserStanding};
 use crate::lists::{BlacklistHit, WhitelistHit};
 use crate::policy::{Action, DmarcQuarantine, Folder, OnTrouble, Policy, Rule};
 use crate::reason::{Effect, Reason, Source};
@@ -108,6 +108,10 @@ pub struct Needs {
     pub virus: bool,
     /// [`RecipientFacts::standing`].
     pub standing: bool,
+    /// [`RecipientFacts::rates`].
+    pub rates: bool,
+    /// [`RecipientFacts::greylist`].
+    pub greylist: bool,
 }
 
 impl Needs {
@@ -122,6 +126,8 @@ impl Needs {
             Group::Zones => self.zones = true,
             Group::Virus => self.virus = true,
             Group::Standing => self.standing = true,
+            Group::Rates => self.rates = true,
+            Group::Greylist => self.greylist = true,
         }
     }
 }
@@ -152,7 +158,10 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         passes_forged,
         forwarder: _,
         zones: _,
+        listed,
+        rates: _,
         standing,
+        greylist: _,
     } = recipient;
     let Policy {
         shadow,
@@ -167,6 +176,7 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         .filter(|hit| user_fault.is_none() || *whitelist_unknown_users || matches!(hit, WhitelistHit::Recipient(_)));
     let (mut opinions, mut signals) = opinions(run(message, recipient, policy), message, policy);
     spare(&mut opinions, &mut signals, acquaintance(standing, policy), message);
+    spare_list(&mut opinions, &mut signals, listed.as_ref());
 
     // Highest rank first. The first one that acts decides; the rest are kept as overruled.
     let mut court = Court::default();
@@ -195,6 +205,9 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
     }
     court.hear_checks(&opinions, *shadow);
     court.hear_signals(signals);
+    if let Some(hit) = listed {
+        court.hear(Source::List, list_text(hit), Disposition::Accept, false);
+    }
     // Whoever gets the message shall see who sent it, and it will be remembered with it.
     if court.decided.as_ref().is_none_or(Disposition::is_delivered) && message.origin.is_open() {
         court.needs.origin = true;
@@ -254,9 +267,17 @@ impl Heard {
         }
     }
 
-    /// One of the operator's plain checks, which stand before viruses, DMARC and reputation.
+    /// One of the operator's plain checks, which stand before rates, viruses, DMARC and reputation.
     fn is_plain(&self) -> bool {
-        !matches!(self.check, Check::Clamav | Check::Dmarc | Check::Reputation)
+        !matches!(self.check, Check::Rate | Check::Clamav) && !self.is_about_sender()
+    }
+
+    /// One of those that an allowed list is spared: who it is and what is known of him is the list's business.
+    fn is_about_sender(&self) -> bool {
+        matches!(
+            self.check,
+            Check::Dmarc | Check::Reputation | Check::Strangers | Check::Greylisting
+        )
     }
 
     /// Whether a failure has a consequence.
@@ -452,6 +473,21 @@ fn spare(opinions: &mut [Heard], signals: &mut Signals, acquaintance: Acquaintan
     }
 }
 
+/// What a list that the operator lets write here is spared: all that asks who the sender is and what is known of him.
+fn spare_list(opinions: &mut [Heard], signals: &mut Signals, listed: Option<&ListHit>) {
+    let Some(hit) = listed else { return };
+    signals.is_open = false;
+    signals.texts.clear();
+    for heard in opinions.iter_mut().filter(|heard| heard.is_about_sender()) {
+        heard.opinion = match &heard.opinion {
+            Opinion::Fails(text) => Opinion::Excused(Line::reason(
+                format!("{text}, but the list {} may write to this domain", hit.domain).as_bytes(),
+            )),
+            Opinion::Passes | Opinion::Open(_) | Opinion::Trouble(_) | Opinion::Excused(_) => Opinion::Passes,
+        };
+    }
+}
+
 /// Mild signals.
 struct Signals {
     texts: Vec<Line>,
@@ -500,9 +536,12 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
         dkim_check,
         spf,
         tls,
+        rate,
         clamav,
         dmarc,
         reputation,
+        strangers,
+        greylisting,
     } = answers;
     let ZonesOpinion {
         plain,
@@ -513,11 +552,6 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
     // The file `zones` switches the lists on; `checks/dnsbl` only says what follows.
     let listed = rules.dnsbl.clone().unwrap_or_default();
     let (rdns_check, rdns_rule) = rdns_rule(message.client, rules);
-    let DmarcOpinion {
-        opinion: dmarc,
-        wish,
-        must_wait,
-    } = dmarc;
     let heard = [
         (Check::Sender, sender, rules.sender.as_ref()),
         (Check::Dnsbl, plain, Some(&listed)),
@@ -533,16 +567,19 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
         (Check::DkimCheck, dkim_check, rules.dkim_check.as_ref()),
         (Check::Spf, spf, rules.spf.as_ref()),
         (Check::Tls, tls, rules.tls.as_ref()),
+        (Check::Rate, rate, rules.rate.as_ref()),
         (Check::Clamav, clamav, rules.clamav.as_ref()),
-        (Check::Dmarc, dmarc, rules.dmarc.as_ref()),
+        (Check::Dmarc, dmarc.opinion, rules.dmarc.as_ref()),
         (Check::Reputation, reputation, rules.reputation.as_ref()),
+        (Check::Strangers, strangers, rules.strangers.as_ref()),
+        (Check::Greylisting, greylisting, rules.greylisting.as_ref()),
     ];
     let heard = heard.into_iter().filter_map(|(check, opinion, rule)| {
         let mut rule = rule.filter(|_| opinion != Opinion::Passes)?.clone();
-        if check == Check::Dmarc && must_wait {
+        if check == Check::Dmarc && dmarc.must_wait {
             rule.unavailable = OnTrouble::Defer;
         }
-        let wish = if check == Check::Dmarc { wish } else { Wish::None };
+        let wish = if check == Check::Dmarc { dmarc.wish } else { Wish::None };
         Some(Heard::new(check, opinion, rule, wish, &rules.dmarc_quarantine))
     });
     let signals = Signals {
@@ -575,6 +612,14 @@ fn blacklist_text(hit: &BlacklistHit) -> Line {
         BlacklistHit::Tld(tld) => format!("Blacklisted TLD: {tld}"),
     };
     Line::reason(text.as_bytes())
+}
+
+fn list_text(hit: &ListHit) -> Line {
+    let proof = match hit.proof {
+        ListProof::Dkim => "its signature verifies",
+        ListProof::Spf => "SPF proves its reverse-path",
+    };
+    Line::reason(format!("The list {} may write to this domain, and {proof}", hit.domain).as_bytes())
 }
 
 fn whitelist_text(hit: &WhitelistHit) -> Line {

@@ -1,4 +1,4 @@
-//! Asks what a verdict needs: DNS for the origin, DNS lists, the virus scanner.
+//! Asks what a verdict needs: DNS for the origin, DNS lists, the virus scanner, and what is remembered of the sender.
 //!
 //! [`Inquiry::judge`] lets [`judge::verdict::decide`] say what it needs, asks for it, and lets it decide again. So
 //! nothing is asked that no verdict needs. Each purpose has its own time and its own number of questions, so that a
@@ -11,19 +11,24 @@ use crate::dns::{Dns, Settings};
 use crate::domains::DomainView;
 use crate::virus::Clamd;
 use crate::zones::ZoneHealth;
-use futures_util::future::{join_all, join4};
+use futures_util::future::{join_all, join5};
 use judge::auth::Sealed;
 use judge::auth::author;
-use judge::auth::dkim::BodyHashes;
+use judge::auth::dkim::{BodyHashes, DkimResult};
 use judge::auth::dmarc::DmarcResult;
 use judge::auth::iprev;
 use judge::auth::org::PublicSuffixes;
-use judge::dnsbl::{Target, Zone};
-use judge::evidence::{Fact, ForwarderHit, MessageFacts, Origin, RecipientFacts};
+use judge::auth::spf::SpfResult;
+use judge::dnsbl::{Target, Zone, ZoneFact};
+use judge::evidence::{Fact, ForwarderHit, ListHit, ListProof, MessageFacts, Origin, RecipientFacts};
 use judge::gather::{self, Asked, Claims};
+use judge::greylist::{GreylistFact, Stranger};
 use judge::lists::Probe;
 use judge::policy::Policy;
-use judge::reputation::{self, AuthorClaim, ReversePathClaim, Sender, Standing, networks};
+use judge::rates::{Rate, RateNetwork};
+use judge::reputation::{
+    self, AuthorClaim, History, HistoryUnavailable, Method, ReversePathClaim, Sender, Standing, networks,
+};
 use judge::resolver::Resolver;
 use judge::verdict::{Needs, Step, Verdict, conclude, decide};
 use judge::virus::VirusScan;
@@ -35,11 +40,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use store::{Reader, Sent};
+use store::{GreylistKey, Sent, Store};
 use tokio::time::Instant;
 
-/// There are four groups of facts; a verdict that still needs some after they were asked for never ends.
-const ROUNDS_MAX: usize = 4;
+/// There are six groups of facts; a verdict that still needs some after they were asked for never ends.
+const ROUNDS_MAX: usize = 6;
 
 /// As [`Sender`] has them: nothing is cut of a local part.
 const LOCAL_CHARS_MAX: usize = 1000;
@@ -54,6 +59,8 @@ pub struct Inquiry {
     clamd_in_trouble: AtomicBool,
     suffixes: PublicSuffixes,
     receiver: String,
+    /// Whether mailboxes hear from others what they themselves do not know.
+    shared_history: bool,
     times: Times,
     /// For each kind of proof.
     questions_max: u32,
@@ -79,8 +86,8 @@ pub struct Subject<'a> {
     pub body: &'a Arc<Body>,
     /// The client's address is that of a proxy that could not say who the client is.
     pub is_client_unknown: bool,
-    /// What is remembered of correspondents; nobody asks it, if `None`.
-    pub memory: Option<&'a Reader>,
+    /// What is remembered of correspondents, and where it is counted how often they come; nobody asks it, if `None`.
+    pub memory: Option<&'a Store>,
 }
 
 /// Who answers questions about names.
@@ -139,6 +146,7 @@ impl Inquiry {
             clamd_in_trouble: AtomicBool::new(false),
             suffixes: suffixes(config.auth.public_suffix_file.as_deref())?,
             receiver: config.smtp.hostname.clone(),
+            shared_history: config.reputation.shared,
             times: Times {
                 reverse: Duration::from_millis(config.dns.timeout_ms).min(Duration::from_secs(config.dns.message_s)),
                 proofs: Duration::from_secs(config.dns.message_s),
@@ -223,22 +231,9 @@ impl Inquiry {
             }
         };
         let zones = seats.iter().zip(needs).map(|(seat, needs)| async {
-            match (needs.zones, names) {
-                (false, _) => None,
-                (true, Some(names)) => {
-                    let zones = askable(&seat.policy.zones, subject.is_client_unknown);
-                    let domains = domains_of(known);
-                    // Whether a list works serves all messages, so it is no part of what this one may ask.
-                    let (resolver, tester) = (
-                        names.within(self.times.wishes, Some(known.client)),
-                        names.within(self.times.wishes, None),
-                    );
-                    let facts = self
-                        .zones
-                        .look_up_all(&zones, known.client, &domains, &*resolver, &*tester);
-                    Some(Fact::Found(facts.await))
-                }
-                (true, None) => Some(Fact::Unavailable(no_dns())),
+            match needs.zones {
+                false => None,
+                true => Some(self.listings(subject, known, seat, names).await),
             }
         });
         let standings = seats.iter().zip(needs).map(|(seat, needs)| async {
@@ -247,10 +242,24 @@ impl Inquiry {
                 false => None,
             }
         });
-        let (origin, virus, zones, standings) = join4(origin, virus, join_all(zones), join_all(standings)).await;
-        for (seat, (zones, standing)) in seats.iter_mut().zip(zones.into_iter().zip(standings)) {
+        let greylists = seats.iter().zip(needs).map(|(seat, needs)| async {
+            match needs.greylist {
+                true => Some(self.greylist(subject, known, seat).await),
+                false => None,
+            }
+        });
+        let (origin, virus, zones, standings, greylists) =
+            join5(origin, virus, join_all(zones), join_all(standings), join_all(greylists)).await;
+        let remembered = standings.into_iter().zip(greylists);
+        for ((seat, needs), (zones, (standing, greylist))) in
+            seats.iter_mut().zip(needs).zip(zones.into_iter().zip(remembered))
+        {
+            if needs.rates {
+                seat.facts.rates = rates(subject, facts, seat);
+            }
             seat.facts.zones = zones.unwrap_or_else(|| std::mem::take(&mut seat.facts.zones));
             seat.facts.standing = standing.unwrap_or_else(|| std::mem::take(&mut seat.facts.standing));
+            seat.facts.greylist = greylist.unwrap_or_else(|| std::mem::take(&mut seat.facts.greylist));
         }
         if let Some(origin) = origin {
             facts.origin = origin;
@@ -318,14 +327,70 @@ impl Inquiry {
         }
         let sender = self.sender(facts, seat.facts);
         let (mailbox, now_s) = (seat.facts.mailbox.clone(), facts.received_s);
-        let walked = memory.consult(move |history| {
-            Box::pin(async move { reputation::standing(&sender, &mailbox, history, now_s).await })
+        let asks_others = self.shared_history;
+        let walked = memory.reader().consult(move |history| {
+            Box::pin(async move { reputation_of(&sender, &mailbox, history, now_s, asks_others).await })
         });
         match walked.await {
             Ok(Ok(standing)) => Fact::Found(standing),
             Ok(Err(unavailable)) => Fact::Unavailable(unavailable.0),
             Err(error) => Fact::Unavailable(Line::reason(error.to_string().as_bytes())),
         }
+    }
+
+    /// What the domain's DNS lists say.
+    async fn listings(
+        &self,
+        subject: &Subject<'_>,
+        facts: &MessageFacts,
+        seat: &Seat<'_>,
+        names: Option<Names<'_>>,
+    ) -> Fact<Vec<ZoneFact>> {
+        let Some(names) = names else {
+            return Fact::Unavailable(no_dns());
+        };
+        let zones = askable(&seat.policy.zones, subject.is_client_unknown);
+        let domains = domains_of(facts);
+        // Whether a list works serves all messages, so it is no part of what this one may ask.
+        let (resolver, tester) = (
+            names.within(self.times.wishes, Some(facts.client)),
+            names.within(self.times.wishes, None),
+        );
+        let listings = self
+            .zones
+            .look_up_all(&zones, facts.client, &domains, &*resolver, &*tester);
+        Fact::Found(listings.await)
+    }
+
+    /// How often a stranger has come to this mailbox; his try is counted.
+    async fn greylist(&self, subject: &Subject<'_>, facts: &MessageFacts, seat: &Seat<'_>) -> Fact<GreylistFact> {
+        let Some(memory) = subject.memory else {
+            return Fact::Skipped(Line::literal("nobody is counted"));
+        };
+        let sender = self.sender(facts, seat.facts);
+        let Some(stranger) = Stranger::of(&sender, &facts.reverse_path) else {
+            return Fact::Skipped(Line::literal("nobody can be told from others"));
+        };
+        let key = greylist_key(&seat.facts.mailbox, &stranger);
+        let (now_s, times) = (facts.received_s, &seat.policy.checks.greylist_times);
+        let until = |seconds: u32| now_s.saturating_add(i64::from(seconds));
+        let seen = match memory.greylist_seen(key, now_s, until(times.window_s)).await {
+            Ok(seen) => seen,
+            Err(error) => return Fact::Unavailable(Line::reason(error.to_string().as_bytes())),
+        };
+        let has_passed = seen.passed_s.is_some();
+        if has_passed || times.left_s(seen.first_s, seen.tries, now_s) == 0 {
+            let passed = memory.greylist_pass(key, now_s, until(times.lifetime_s)).await;
+            if let Err(error) = passed {
+                return Fact::Unavailable(Line::reason(error.to_string().as_bytes()));
+            }
+        }
+        Fact::Found(GreylistFact {
+            stranger,
+            first_s: seen.first_s,
+            tries: seen.tries,
+            has_passed,
+        })
     }
 
     /// By which names a message is known, and the author's local part: what a label of it is filed under.
@@ -408,7 +473,75 @@ impl Seat<'_> {
             reverse_path: &facts.reverse_path,
         });
         self.facts.forwarder = forwarder(view, client, facts);
+        self.facts.listed = list(view, &facts.origin);
     }
+}
+
+/// The table, and where it knows nothing what other mailboxes say.
+pub async fn reputation_of(
+    sender: &Sender,
+    mailbox: &MailboxId,
+    history: &dyn History,
+    now_s: i64,
+    asks_others: bool,
+) -> Result<Standing, HistoryUnavailable> {
+    let mut standing = reputation::standing(sender, mailbox, history, now_s).await?;
+    if asks_others && standing.method == Method::None {
+        standing.shared = reputation::shared(sender, mailbox, history, now_s).await?;
+    }
+    Ok(standing)
+}
+
+/// What the mailbox got from the client's networks before; the message is counted, unless that is too much.
+fn rates(subject: &Subject<'_>, facts: &MessageFacts, seat: &Seat<'_>) -> Fact<Vec<(RateNetwork, Rate)>> {
+    let Some(memory) = subject.memory else {
+        return Fact::Skipped(Line::literal("nobody is counted"));
+    };
+    if subject.is_client_unknown {
+        return Fact::Skipped(Line::literal("the client's address is not known"));
+    }
+    let masked = networks(facts.client).into_iter().zip(1_u8..);
+    let networks: Vec<RateNetwork> = masked.map(|(address, width)| RateNetwork { width, address }).collect();
+    let (octets, limits) = (facts.content.size_octets, &seat.policy.checks.rate_limits);
+    let mut before = Vec::new();
+    memory.rate_count(&seat.facts.mailbox, &networks, facts.received_s, octets, |rates| {
+        before = networks.iter().copied().zip(rates.iter().copied()).collect();
+        limits.passed(&before, octets).is_none()
+    });
+    Fact::Found(before)
+}
+
+/// A stranger at a mailbox.
+fn greylist_key(mailbox: &MailboxId, stranger: &Stranger) -> GreylistKey {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(mailbox.to_string().as_bytes());
+    match stranger {
+        Stranger::Domain(domain) => hasher.update(b"\0domain\0").update(domain.as_str().as_bytes()),
+        Stranger::Network { network, reverse_path } => hasher
+            .update(b"\0network\0")
+            .update(network.to_string().as_bytes())
+            .update(&[0])
+            .update(reverse_path.as_str().as_bytes()),
+    };
+    let mut key = [0; 16];
+    hasher.finalize_xof().fill(&mut key);
+    GreylistKey::new(key)
+}
+
+/// A mailing list that may write here and vouches for the message.
+fn list(view: &DomainView, origin: &Origin) -> Option<ListHit> {
+    let hit = |domain: &Domain, proof| {
+        let domain = domain.clone();
+        view.allows_list(&domain).then_some(ListHit { domain, proof })
+    };
+    let signatures = origin.dkim.found().into_iter().flatten();
+    let passing = signatures.filter(|signature| signature.result == DkimResult::Pass);
+    let mut signers = passing.filter_map(|signature| signature.domain.as_ref());
+    let spf = origin.spf_mail_from.found().filter(|spf| spf.result == SpfResult::Pass);
+    let path = spf.and_then(|spf| Domain::parse(spf.domain.as_str()).ok());
+    signers
+        .find_map(|domain| hit(domain, ListProof::Dkim))
+        .or_else(|| hit(path.as_ref()?, ListProof::Spf))
 }
 
 /// The address by which lists know a client: where a proxy could not say who it is, one that stands in no list, for the

@@ -18,7 +18,7 @@ pub struct Stats {
     pub messages: u64,
     /// Their recipients.
     pub deliveries: u64,
-    /// Mailboxes with a label or with mail that was sent, now or once.
+    /// Mailboxes with a label, with mail that was sent, or with a kept copy, now or once.
     pub mailboxes: u64,
     /// Deliveries labelled as junk.
     pub junk: u64,
@@ -34,6 +34,10 @@ pub struct Stats {
     pub correspondents: u64,
     /// Entries of the greylist.
     pub greylist: u64,
+    /// Votes that mailboxes have for each other to hear, derived from labels.
+    pub shared: u64,
+    /// Copies in the quarantine that a sender may come back about.
+    pub kept: u64,
     /// Cursors.
     pub cursors: u64,
 }

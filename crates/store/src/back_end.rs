@@ -4,6 +4,7 @@ use crate::audit::{ExportMark, ExportPage, Stats, Verified};
 use crate::error::{OpenError, StoreError};
 use crate::history::{CorrespondentKey, IdentityKey};
 use crate::id::MailwardId;
+use crate::kept::{Kept, KeptKey};
 use crate::label::LabelRow;
 use crate::ledger::Ledger;
 use crate::memory::MemoryDisk;
@@ -11,7 +12,8 @@ use crate::record::{Since, Summary};
 use crate::rows::{FoundRows, PageRows};
 use crate::writer::{Job, Trouble};
 use crate::{memory, sqlite};
-use judge::reputation::HistoryRow;
+use judge::reputation::{HistoryRow, Scope, Votes};
+use mail::MailboxId;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -124,6 +126,10 @@ questions! {
     newest(mailbox: &str, identity: IdentityKey, since_s: i64, limit: u32) -> Vec<HistoryRow>;
     wrote_to(mailbox: &str, who: CorrespondentKey, since_s: i64) -> bool;
     label(mailbox: &str, id: MailwardId) -> Option<LabelRow>;
+    votes(scope: &Scope, identity: IdentityKey, since_s: i64) -> Votes;
+    kept(mailbox: &MailboxId, key: KeptKey) -> Option<Kept>;
+    kept_at(mailbox: &MailboxId, reference: &str) -> Option<Kept>;
+    kept_octets(source: &str) -> u64;
     cursor(name: &str) -> Option<Vec<u8>>;
     stats() -> Stats;
     verify() -> Verified;

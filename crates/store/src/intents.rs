@@ -6,12 +6,13 @@ use crate::error::StoreError;
 use crate::greylist::{GreylistKey, Greylisted};
 use crate::history::{CorrespondentKey, IdentityKey, Remembered, Sent, SentRow};
 use crate::id::MailwardId;
+use crate::kept::{Kept, KeptKey};
 use crate::label::{LabelRequest, LabelRow, Labelled};
-use crate::rates::{Rate, RateNetwork};
 use crate::reader::Asker;
 use crate::store::{Reader, Store};
 use crate::writer::{Expire, GreylistTimes, Memory, Told, Work};
-use judge::reputation::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity};
+use judge::rates::{Rate, RateNetwork};
+use judge::reputation::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity, Scope, Votes};
 use judge::resolver::BoxFuture;
 use mail::{Line, MailboxId};
 use std::sync::{Mutex, PoisonError};
@@ -101,6 +102,24 @@ impl Store {
             .await
     }
 
+    /// Remembers a copy in the quarantine. **Synced.** Gives those that it displaces, whose files may go: an earlier one
+    /// of the same message elsewhere, and the oldest of its mailbox past `count_max`.
+    pub async fn keep(&self, kept: Kept, count_max: u32) -> Result<Vec<Kept>, StoreError> {
+        let kept = Box::new(kept);
+        self.writer.synced(|answer| Work::Keep(kept, count_max, answer)).await
+    }
+
+    /// Forgets the copy of a message, because its recipient got it; gives it, if there was one. Waits for the next
+    /// write, within 100 ms, and is not worth a sync of its own.
+    pub async fn kept_take(&self, mailbox: &MailboxId, key: KeptKey) -> Result<Option<Kept>, StoreError> {
+        self.writer.kept_take(mailbox.clone(), key).await
+    }
+
+    /// Forgets copies whose time is over, a number of them at a time; gives them, none once there are no more.
+    pub async fn expire_kept(&self, now_s: i64) -> Result<Vec<Kept>, StoreError> {
+        self.writer.synced(|answer| Work::KeptExpire(now_s, answer)).await
+    }
+
     /// Forgets greylist entries that have ended. Gives their number.
     pub async fn expire_greylist(&self, now_s: i64) -> Result<u64, StoreError> {
         self.writer.expire(Expire::Greylist(now_s)).await
@@ -184,6 +203,24 @@ impl Reader {
             .await
     }
 
+    /// The copy of a message, while it is remembered.
+    pub async fn kept(&self, mailbox: &MailboxId, key: KeptKey) -> Result<Option<Kept>, StoreError> {
+        let mailbox = mailbox.clone();
+        self.asker.ask(move |view| view.kept(&mailbox, key)).await
+    }
+
+    /// The copy that the quarantine has under a reference.
+    pub async fn kept_at(&self, mailbox: &MailboxId, reference: String) -> Result<Option<Kept>, StoreError> {
+        let mailbox = mailbox.clone();
+        self.asker.ask(move |view| view.kept_at(&mailbox, &reference)).await
+    }
+
+    /// Octets of all copies that a check kept. Reads all of its rows.
+    pub async fn kept_octets(&self, source: &str) -> Result<u64, StoreError> {
+        let source = source.to_owned();
+        self.asker.ask(move |view| view.kept_octets(&source)).await
+    }
+
     /// The cursor of that name.
     pub async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let name = name.to_owned();
@@ -240,6 +277,19 @@ impl History for Reader {
             wrote.map_err(unavailable)
         })
     }
+
+    fn votes<'a>(
+        &'a self,
+        scope: &'a Scope,
+        identity: &'a Identity,
+        since_s: i64,
+    ) -> BoxFuture<'a, Result<Votes, HistoryUnavailable>> {
+        let (scope, key) = (scope.clone(), IdentityKey::of(identity));
+        Box::pin(async move {
+            let votes = self.asker.ask(move |view| view.votes(&scope, key, since_s)).await;
+            votes.map_err(unavailable)
+        })
+    }
 }
 
 fn unavailable(why: StoreError) -> HistoryUnavailable {
@@ -289,5 +339,15 @@ impl History for AtHand<'_> {
     ) -> BoxFuture<'a, Result<bool, HistoryUnavailable>> {
         let (name, who) = (mailbox.to_string(), CorrespondentKey::of(correspondent));
         Box::pin(std::future::ready(self.ask(|view| view.wrote_to(&name, who, since_s))))
+    }
+
+    fn votes<'a>(
+        &'a self,
+        scope: &'a Scope,
+        identity: &'a Identity,
+        since_s: i64,
+    ) -> BoxFuture<'a, Result<Votes, HistoryUnavailable>> {
+        let key = IdentityKey::of(identity);
+        Box::pin(std::future::ready(self.ask(|view| view.votes(scope, key, since_s))))
     }
 }

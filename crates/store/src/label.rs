@@ -148,4 +148,14 @@ impl LabelRow {
         };
         Ok(keys.into_iter().map(row).collect())
     }
+
+    /// The identities of which other mailboxes hear. None where they are unreadable; whoever folds says so.
+    pub(crate) fn shared(&self) -> BTreeSet<IdentityKey> {
+        let identities: Vec<Identity> = match self.said.label {
+            Some(_) => serde_json::from_str(&self.identities).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let shared = identities.iter().filter(|identity| identity.is_shared());
+        shared.map(IdentityKey::of).collect()
+    }
 }

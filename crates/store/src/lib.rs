@@ -11,7 +11,8 @@
 //! - [`MailwardId`]: the name of a message in replies, logs and headers.
 //! - [`Label`], [`Said`], [`LabelRequest`]: what a person says of a delivery. [`Sent`]: whom he wrote to. Both are the
 //!   truth, from which the history that reputation asks for is derived; [`Remembered`] is either, as exported.
-//! - [`GreylistKey`], [`Greylisted`]: who tried when. [`RateNetwork`], [`Rate`]: how much came from where.
+//! - [`GreylistKey`], [`Greylisted`]: who tried when. Rates are counted in memory.
+//! - [`Kept`]: copies in the quarantine that a sender may come back about.
 //! - [`Stats`], [`Verified`], [`ExportPage`]: the store as a whole.
 //! - [`LedgerKey`]: which message of which sender a partial delivery belongs to.
 //! - [`OpenError`], [`StoreError`]: what can be wrong.
@@ -28,6 +29,7 @@ mod greylist;
 mod history;
 mod id;
 mod intents;
+mod kept;
 mod label;
 mod ledger;
 mod memory;
@@ -36,6 +38,7 @@ mod rates;
 mod reader;
 mod record;
 mod rows;
+mod shared;
 mod sqlite;
 mod store;
 mod writer;
@@ -45,10 +48,11 @@ pub use error::{OpenError, StoreError};
 pub use greylist::{GreylistKey, Greylisted};
 pub use history::{Remembered, Sent};
 pub use id::{IdError, MailwardId};
+pub use kept::{Kept, KeptKey};
 pub use label::{Label, LabelRequest, Labelled, Said};
 pub use ledger::{LEDGER_LIFE_S, LEDGER_RECIPIENTS_MAX, LedgerKey};
 pub use memory::MemoryDisk;
 pub use policy::{PolicyDigest, SealedPolicy};
-pub use rates::{Amount, RATES_MAX, Rate, RateNetwork};
+pub use rates::RATES_MAX;
 pub use record::{Ending, Judged, Outcome, Page, RecipientRecord, Record, Since, Stored, Summary, Which};
 pub use store::{Reader, Store};

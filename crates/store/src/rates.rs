@@ -5,6 +5,7 @@
 //! five seconds for a minute, up to an hour for a day.
 
 use crate::history::key;
+use judge::rates::{Amount, Rate, RateNetwork};
 use mail::MailboxId;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -22,33 +23,6 @@ const DAY: Window = Window {
     length_s: 24 * 60 * 60,
     bucket_s: 60 * 60,
 };
-
-/// A network that sends: the mask and the masked address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RateNetwork {
-    /// 1 is the narrowest mask, 3 the widest.
-    pub width: u8,
-    /// The address, masked.
-    pub address: IpAddr,
-}
-
-/// What came within a window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Amount {
-    /// Messages.
-    pub messages: u64,
-    /// Their octets.
-    pub octets: u64,
-}
-
-/// What one mailbox got from one network before now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rate {
-    /// Within a minute.
-    pub minute: Amount,
-    /// Within a day.
-    pub day: Amount,
-}
 
 /// The counters of all mailboxes.
 #[derive(Debug, Default)]
@@ -89,7 +63,7 @@ impl Rates {
         admits: impl FnOnce(&[Rate]) -> bool,
     ) -> bool {
         let mailbox = mailbox.to_string();
-        let keys: Vec<Key> = networks.iter().map(|network| network.key(&mailbox)).collect();
+        let keys: Vec<Key> = networks.iter().map(|network| key_of(network, &mailbox)).collect();
         // No code that holds the lock leaves the counters half changed; `admits` runs before anything is.
         let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let rates: Vec<Rate> = keys.iter().map(|key| counters.rate(key, now_s)).collect();
@@ -101,12 +75,10 @@ impl Rates {
     }
 }
 
-impl RateNetwork {
-    fn key(&self, mailbox: &str) -> Key {
-        match self.address {
-            IpAddr::V4(v4) => key(self.width, &[mailbox.as_bytes(), &v4.octets()]),
-            IpAddr::V6(v6) => key(self.width, &[mailbox.as_bytes(), &v6.octets()]),
-        }
+fn key_of(network: &RateNetwork, mailbox: &str) -> Key {
+    match network.address {
+        IpAddr::V4(v4) => key(network.width, &[mailbox.as_bytes(), &v4.octets()]),
+        IpAddr::V6(v6) => key(network.width, &[mailbox.as_bytes(), &v6.octets()]),
     }
 }
 

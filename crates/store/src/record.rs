@@ -63,6 +63,9 @@ pub enum Outcome {
     Deferred {
         /// Why.
         why: Line,
+        /// A copy is kept meanwhile: the quarantine's name for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quarantine: Option<String>,
     },
     /// There is an intent, and nothing was recorded after it: the gateway was stopped hard, or the store failed.
     Unknown,

@@ -9,6 +9,7 @@ use crate::error::{OpenError, StoreError};
 use crate::greylist::{GreylistKey, Greylisted};
 use crate::history::SentRow;
 use crate::id::MailwardId;
+use crate::kept::{Kept, KeptKey};
 use crate::label::{LabelRow, Labelled};
 use crate::ledger::LedgerKey;
 use crate::rows::{EndingRow, RecordRows};
@@ -70,6 +71,12 @@ pub(crate) enum Work {
     Rebuild(Answer<()>),
     GreylistSeen(GreylistKey, GreylistTimes, Answer<Greylisted>),
     GreylistPass(GreylistKey, GreylistTimes, Answer<Option<Greylisted>>),
+    /// Puts a row, and removes the oldest ones of its mailbox past a number.
+    Keep(Box<Kept>, u32, Answer<Vec<Kept>>),
+    /// Lazy: whoever got the message has it already.
+    KeptTake(MailboxId, KeptKey, Answer<Vec<Kept>>),
+    /// One step of removing those that end at this time or before.
+    KeptExpire(i64, Answer<Vec<Kept>>),
     /// `None` removes it.
     Cursor(String, Option<Vec<u8>>, Answer<()>),
     /// One step of forgetting. Gives the number of things that went.
@@ -123,11 +130,12 @@ pub(crate) enum Done {
     Expired(u64),
     Told(Vec<Told>),
     Greylisted(Option<Greylisted>),
+    Kept(Vec<Kept>),
 }
 
 impl Work {
     pub(crate) fn is_lazy(&self) -> bool {
-        matches!(self, Work::Finish(..) | Work::LedgerDrop(_))
+        matches!(self, Work::Finish(..) | Work::LedgerDrop(_) | Work::KeptTake(..))
     }
 
     /// Tells the one who waits, if somebody does.
@@ -166,6 +174,13 @@ impl Work {
                 done.map(|done| match done {
                     Done::Greylisted(entry) => entry,
                     _ => None,
+                }),
+            ),
+            Work::Keep(_, _, answer) | Work::KeptTake(_, _, answer) | Work::KeptExpire(_, answer) => tell(
+                answer,
+                done.map(|done| match done {
+                    Done::Kept(kept) => kept,
+                    _ => Vec::new(),
                 }),
             ),
             Work::Expire(_, answer) => tell(
@@ -222,6 +237,13 @@ impl Writer {
 
     pub(crate) async fn remember(&self, memories: Vec<Memory>) -> Result<Vec<Told>, StoreError> {
         self.synced(|answer| Work::Remember(memories, answer)).await
+    }
+
+    pub(crate) async fn kept_take(&self, mailbox: MailboxId, key: KeptKey) -> Result<Option<Kept>, StoreError> {
+        let (answer, wait) = oneshot::channel();
+        self.lazy(Work::KeptTake(mailbox, key, answer)).await?;
+        let mut kept = wait.await.unwrap_or_else(|_| Err(closed()))?;
+        Ok(kept.pop())
     }
 
     /// Until a step removes nothing.

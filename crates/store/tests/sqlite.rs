@@ -3,7 +3,7 @@
 mod common;
 
 use common::{NOW_S, ending, id, key, record};
-use judge::reputation::Identity;
+use judge::reputation::{History, Identity, Scope};
 use mail::{Domain, Line, MailboxId};
 use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -92,7 +92,7 @@ fn a_newer_layout_is_refused_with_what_to_do_and_left_as_it_is() {
     let why = Store::open(&db(&dir)).unwrap_err();
     assert_eq!(
         why.to_string(),
-        "the store has layout 99, this version knows layouts up to 2"
+        "the store has layout 99, this version knows layouts up to 3"
     );
     assert!(why.hint().unwrap().starts_with("run the version that wrote it"));
     assert!(matches!(
@@ -159,7 +159,7 @@ async fn a_store_of_layout_1_is_brought_up_to_date_with_all_its_records() {
     }
     drop(old);
     let why = Store::open_read_only(&old_path).unwrap_err();
-    assert!(matches!(why, OpenError::OlderLayout { found: 1, known: 2 }), "{why}");
+    assert!(matches!(why, OpenError::OlderLayout { found: 1, known: 3 }), "{why}");
     for _ in 0..2 {
         let store = Store::open(&old_path).unwrap();
         for n in 0..50 {
@@ -170,9 +170,30 @@ async fn a_store_of_layout_1_is_brought_up_to_date_with_all_its_records() {
         // And what it lacked is there.
         store.label(label(3, Label::Junk)).await.unwrap();
         let stats = store.reader().stats().await.unwrap();
-        assert_eq!((stats.layout, stats.messages, stats.junk, stats.history), (2, 50, 1, 1));
+        assert_eq!((stats.layout, stats.messages, stats.junk, stats.history), (3, 50, 1, 1));
         assert_eq!(store.reader().verify().await.unwrap().faults_count, 0);
     }
+}
+
+#[tokio::test]
+async fn a_store_of_layout_2_learns_from_its_labels_what_mailboxes_tell_each_other() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(&db(&dir)).unwrap();
+    let labels = (0..9).map(|n| Remembered::Label(label(n, if n < 8 { Label::Junk } else { Label::NotJunk })));
+    store.remember(labels.collect()).await.unwrap();
+    drop(store);
+    // Layout 2 lacked three tables, and nothing else has changed since.
+    let old = Connection::open(db(&dir)).unwrap();
+    old.execute_batch("DROP TABLE secrets; DROP TABLE shared; DROP TABLE kept; PRAGMA user_version = 2;")
+        .unwrap();
+    drop(old);
+    let why = Store::open_read_only(&db(&dir)).unwrap_err();
+    assert!(matches!(why, OpenError::OlderLayout { found: 2, known: 3 }), "{why}");
+    let store = Store::open(&db(&dir)).unwrap();
+    let identity = &label(0, Label::Junk).identities[0];
+    let votes = store.reader().votes(&Scope::Server, identity, 0).await.unwrap();
+    assert_eq!((votes.junk, votes.not_junk), (0, 1), "the newest counts");
+    assert_eq!(store.reader().verify().await.unwrap().faults, Vec::<String>::new());
 }
 
 /// A label by user 0 of the `n`th message.
@@ -236,6 +257,9 @@ async fn history_that_does_not_fit_its_labels_is_found_and_rebuilt() {
         "INSERT INTO history SELECT mailbox, identity, received_s + 1, number, is_junk, author_local FROM history",
         "UPDATE correspondents SET at_s = at_s + 1",
         "DELETE FROM correspondents",
+        "DELETE FROM shared WHERE voter = (SELECT min(voter) FROM shared)",
+        "UPDATE shared SET is_junk = 0",
+        "INSERT INTO shared SELECT identity, x'00', received_s, number, is_junk FROM shared",
     ];
     for damage in damages {
         let store = Store::open(&db(&dir)).unwrap();
@@ -269,12 +293,12 @@ async fn compacting_gives_the_space_back_and_keeps_the_rest() {
         store.begin(record(id(n), NOW_S, 2)).await.unwrap();
     }
     store.label(label(7, Label::Junk)).await.unwrap();
-    store.expire_to_size(100_000).await.unwrap();
+    store.expire_to_size(140_000).await.unwrap();
     assert!(matches!(Store::compact(&db(&dir)), Err(OpenError::InUse)));
     let left = store.reader().stats().await.unwrap();
     drop(store);
     let (before, after) = Store::compact(&db(&dir)).unwrap();
-    assert!(after <= 150_000 && before > 4 * after, "{before} {after}");
+    assert!(after <= 190_000 && before > 4 * after, "{before} {after}");
     assert_eq!(fs::metadata(db(&dir)).unwrap().len(), after);
     let found = Store::open(&db(&dir)).unwrap().reader().stats().await.unwrap();
     assert_eq!((found.messages, found.junk), (left.messages, 1));

@@ -9,6 +9,7 @@ mod origin;
 mod protocol;
 mod reputation;
 mod sender;
+mod strangers;
 
 pub use origin::{DmarcOpinion, ZonesOpinion};
 pub(crate) use reputation::is_known;
@@ -45,6 +46,10 @@ pub enum Group {
     Virus,
     /// [`RecipientFacts::standing`].
     Standing,
+    /// [`RecipientFacts::rates`].
+    Rates,
+    /// [`RecipientFacts::greylist`].
+    Greylist,
 }
 
 /// A plain check that is built, in the order in which they are asked.
@@ -87,8 +92,14 @@ pub enum Check {
     Clamav,
     /// The author domain's owner vouches for it.
     Dmarc,
+    /// Not too much from one network.
+    Rate,
     /// The mailbox does not know the sender for junk.
     Reputation,
+    /// Nothing speaks against a sender of whom the mailbox knows little.
+    Strangers,
+    /// A stranger has come again.
+    Greylisting,
 }
 
 impl Check {
@@ -113,7 +124,10 @@ impl Check {
             Check::Tls => "tls",
             Check::Clamav => "clamav",
             Check::Dmarc => "dmarc",
+            Check::Rate => "rate",
             Check::Reputation => "reputation",
+            Check::Strangers => "strangers",
+            Check::Greylisting => "greylisting",
         }
     }
 }
@@ -135,9 +149,12 @@ pub struct Answers {
     pub(crate) dkim_check: Opinion,
     pub(crate) spf: Opinion,
     pub(crate) tls: Opinion,
+    pub(crate) rate: Opinion,
     pub(crate) clamav: Opinion,
     pub(crate) dmarc: DmarcOpinion,
     pub(crate) reputation: Opinion,
+    pub(crate) strangers: Opinion,
+    pub(crate) greylisting: Opinion,
 }
 
 impl From<Option<Line>> for Opinion {
@@ -166,7 +183,7 @@ pub(crate) fn rdns_rule(client: std::net::IpAddr, checks: &Checks) -> (Check, Op
 /// Asks every check that is switched on. They are cheap, and the reasons of all of them are worth showing.
 pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) -> Answers {
     let MessageFacts {
-        received_s: _,
+        received_s,
         client,
         helo,
         reverse_path,
@@ -208,6 +225,9 @@ pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         tls: ask(checks.tls.as_ref(), || {
             origin::plaintext(reverse_path, tls.as_ref(), checks.tls_domains.as_deref())
         }),
+        rate: ask(checks.rate.as_ref(), || {
+            strangers::too_much(&recipient.rates, content.size_octets, &checks.rate_limits)
+        }),
         clamav: ask(checks.clamav.as_ref(), || origin::virus(virus)),
         dmarc: match &checks.dmarc {
             Some(_) => origin::dmarc_failure(
@@ -220,6 +240,13 @@ pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         },
         reputation: ask(checks.reputation.as_ref(), || {
             reputation::bad_standing(&recipient.standing, origin)
+        }),
+        strangers: ask(checks.strangers.as_ref(), || {
+            strangers::suspicion(reverse_path, &recipient.standing, origin, forwarder)
+        }),
+        greylisting: ask(checks.greylisting.as_ref(), || {
+            let must_wait = strangers::must_wait(&recipient.greylist, *received_s, &checks.greylist_times);
+            strangers::unless_known(&recipient.standing, origin, forwarder, must_wait)
         }),
     }
 }

@@ -14,7 +14,7 @@ use mail::{Domain, Line, ReversePath};
 use std::net::IpAddr;
 
 /// What is known, or why nothing is.
-fn known<T>(fact: &Fact<T>, group: Group) -> Result<&T, Opinion> {
+pub(super) fn known<T>(fact: &Fact<T>, group: Group) -> Result<&T, Opinion> {
     match fact {
         Fact::Found(value) => Ok(value),
         Fact::NotAsked => Err(Opinion::Open(group)),

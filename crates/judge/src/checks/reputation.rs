@@ -2,7 +2,7 @@
 
 use super::{Group, Opinion};
 use crate::evidence::{Fact, Origin};
-use crate::reputation::{Repute, Standing};
+use crate::reputation::{Repute, Standing, Votes};
 use mail::Line;
 
 /// Rows of the table about somebody whose name was proven before and is not now: what they find is the real one's.
@@ -19,7 +19,7 @@ pub fn bad_standing(standing: &Fact<Standing>, origin: &Origin) -> Opinion {
         Fact::Unavailable(why) => return Opinion::Trouble(why.clone()),
     };
     let Some(repute) = standing.verdict else {
-        return Opinion::Passes;
+        return of_others(standing);
     };
     let last = standing.walk.last();
     let asked = last.map_or("", |step| step.asked.as_str());
@@ -39,8 +39,24 @@ pub fn bad_standing(standing: &Fact<Standing>, origin: &Origin) -> Opinion {
     }
 }
 
+/// What other mailboxes say is told, and nothing follows from it.
+fn of_others(standing: &Standing) -> Opinion {
+    let Some(shared) = &standing.shared else {
+        return Opinion::Passes;
+    };
+    let what = match shared.verdict {
+        Some(Repute::Junk) => "other mailboxes have seen junk of the sender",
+        Some(Repute::NotJunk) => "other mailboxes have seen welcome mail of the sender",
+        None => return Opinion::Passes,
+    };
+    let Votes { junk, not_junk } = shared.votes;
+    let all = junk.saturating_add(not_junk);
+    Opinion::Excused(Line::reason(
+        format!("{what}: {} ({junk} of {all} say junk)", shared.asked).as_bytes(),
+    ))
+}
+
 /// Whether the mailbox knows the sender and welcomes him, for certain.
 pub fn is_known(standing: &Fact<Standing>) -> bool {
-    let is_good = |standing: &Standing| standing.is_conclusive && standing.verdict == Some(Repute::NotJunk);
-    standing.found().is_some_and(is_good)
+    standing.found().is_some_and(Standing::is_welcome)
 }

@@ -88,6 +88,41 @@ pub enum Correspondent {
     Organization(Domain),
 }
 
+/// Whose memory is asked together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// All mailboxes of a domain.
+    Domain(Domain),
+    /// All mailboxes here.
+    Server,
+}
+
+/// What mailboxes say of an identity: each has one vote, that of its newest labelled message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Votes {
+    /// Those whose newest message is junk.
+    pub junk: u32,
+    /// Those whose newest one is not.
+    pub not_junk: u32,
+}
+
+impl Identity {
+    /// Whether other mailboxes may hear, without names, what was said of it: only what a forger cannot borrow, and what
+    /// shows nothing of whom somebody writes with.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Identity::Author { validated, .. } | Identity::AuthorDomain { validated, .. } => *validated,
+            Identity::Dkim(_) => true,
+            Identity::Network { width, .. } => *width == 1,
+            Identity::AuthorOrganization { .. }
+            | Identity::ReversePath { .. }
+            | Identity::ReversePathDomain(_)
+            | Identity::Helo(_) => false,
+        }
+    }
+}
+
 /// Nobody could say: the store is down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryUnavailable(pub Line);
@@ -111,4 +146,13 @@ pub trait History: Send + Sync {
         correspondent: &'a Correspondent,
         since_s: i64,
     ) -> BoxFuture<'a, Result<bool, HistoryUnavailable>>;
+
+    /// What the mailboxes of a scope say of an identity: one vote each, of messages received at `since_s` or later. Of
+    /// very many mailboxes a thousand are asked.
+    fn votes<'a>(
+        &'a self,
+        scope: &'a Scope,
+        identity: &'a Identity,
+        since_s: i64,
+    ) -> BoxFuture<'a, Result<Votes, HistoryUnavailable>>;
 }

@@ -3,6 +3,7 @@
 //! - `history`: by what correspondents are known, and how a mailbox's memory of them is asked.
 //! - `sender`: who wrote now, as far as it is proven.
 //! - `table`: the decision table: which memory speaks first. `thresholds`: what the rows that were found come to.
+//! - `shared`: what other mailboxes say where this one knows nothing.
 //! - `standing`: the answer, and each question on the way to it.
 //! - `plain`: a history in memory. `case`: cases for the table, as a file holds them.
 
@@ -10,6 +11,7 @@ mod case;
 mod history;
 mod plain;
 mod sender;
+mod shared;
 mod standing;
 mod table;
 #[cfg(test)]
@@ -17,8 +19,10 @@ mod tests;
 mod thresholds;
 
 pub use case::{Case, Outcome};
-pub use history::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity};
+pub use history::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity, Scope, Votes};
 pub use plain::PlainHistory;
+pub(crate) use sender::mask_bits;
 pub use sender::{AuthorClaim, HeloClaim, ReversePathClaim, Sender, networks};
+pub use shared::{Shared, shared};
 pub use standing::{Answer, Method, Repute, Standing, Step};
 pub use table::{QUESTIONS_MAX, standing};

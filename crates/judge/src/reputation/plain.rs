@@ -1,10 +1,11 @@
 //! A history in memory: a plain list that each question looks through from end to end. For cases from a file, and as
 //! what other histories are compared with.
 
-use super::history::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity};
+use super::history::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity, Scope, Votes};
 use super::sender::Sender;
 use crate::resolver::BoxFuture;
 use mail::{Domain, Line, MailboxId};
+use std::collections::HashMap;
 use std::future::ready;
 
 /// What is remembered, in no order.
@@ -75,5 +76,34 @@ impl History for PlainHistory {
             of == mailbox && whom == correspondent && *sent_s >= since_s
         };
         Box::pin(ready(Ok(self.sent.iter().any(fits))))
+    }
+
+    fn votes<'a>(
+        &'a self,
+        scope: &'a Scope,
+        identity: &'a Identity,
+        since_s: i64,
+    ) -> BoxFuture<'a, Result<Votes, HistoryUnavailable>> {
+        let is_within = |mailbox: &MailboxId| match scope {
+            Scope::Domain(domain) => mailbox.domain() == domain,
+            Scope::Server => true,
+        };
+        let mut newest: HashMap<&MailboxId, &HistoryRow> = HashMap::new();
+        for (mailbox, identities, row) in &self.labelled {
+            if is_within(mailbox) && identity.is_shared() && identities.contains(identity) {
+                let kept = newest.entry(mailbox).or_insert(row);
+                if (row.received_s, row.number) >= (kept.received_s, kept.number) {
+                    *kept = row;
+                }
+            }
+        }
+        let mut votes = Votes::default();
+        for row in newest.values().filter(|row| row.received_s >= since_s) {
+            match row.is_junk {
+                true => votes.junk = votes.junk.saturating_add(1),
+                false => votes.not_junk = votes.not_junk.saturating_add(1),
+            }
+        }
+        Box::pin(ready(Ok(votes)))
     }
 }

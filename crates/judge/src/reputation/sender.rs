@@ -181,7 +181,7 @@ pub fn networks(client: IpAddr) -> [IpAddr; 3] {
 }
 
 /// How many bits of `address` the mask of a [`Identity::Network`] keeps.
-pub(super) fn mask_bits(address: IpAddr, width: u8) -> u32 {
+pub(crate) fn mask_bits(address: IpAddr, width: u8) -> u32 {
     let bits = match address {
         IpAddr::V4(_) => BITS_IPV4,
         IpAddr::V6(_) => BITS_IPV6,

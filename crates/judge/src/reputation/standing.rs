@@ -1,6 +1,7 @@
 //! What the table says, and each question on the way to it.
 
 use super::history::HistoryRow;
+use super::shared::Shared;
 use mail::Line;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -54,6 +55,9 @@ pub struct Standing {
     pub method: Method,
     /// Each question, in order. The last one decided, unless the method is [`Method::None`].
     pub walk: Vec<Step>,
+    /// What other mailboxes say, where this one knows nothing and they were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Shared>,
 }
 
 /// One question, and what followed.
@@ -84,6 +88,19 @@ pub enum Answer {
     },
     /// Whether the owner wrote to them.
     WroteTo(bool),
+}
+
+impl Standing {
+    /// Whether the mailbox knows the sender and welcomes him, for certain.
+    pub fn is_welcome(&self) -> bool {
+        self.is_conclusive && self.verdict == Some(Repute::NotJunk)
+    }
+
+    /// Whether junk is known of the sender, be it for certain or not, here or in other mailboxes.
+    pub fn is_junk_known(&self) -> bool {
+        let shared = self.shared.as_ref().and_then(|shared| shared.verdict);
+        self.verdict.or(shared) == Some(Repute::Junk)
+    }
 }
 
 /// `junk, conclusive`

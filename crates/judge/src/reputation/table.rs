@@ -105,6 +105,7 @@ pub async fn standing(
         is_conclusive,
         method,
         walk: walk.steps,
+        shared: None,
     })
 }
 

@@ -118,6 +118,15 @@ impl History for Watched<'_> {
             false => Box::pin(ready(down())),
         }
     }
+
+    fn votes<'b>(
+        &'b self,
+        scope: &'b Scope,
+        identity: &'b Identity,
+        since_s: i64,
+    ) -> BoxFuture<'b, Result<Votes, HistoryUnavailable>> {
+        self.history.votes(scope, identity, since_s)
+    }
 }
 
 fn ask(sender: &Sender, history: &PlainHistory, now_s: i64) -> Standing {

@@ -2,6 +2,7 @@
 
 mod case;
 mod properties;
+mod surroundings;
 
 use super::*;
 use crate::auth::author::Author;
@@ -619,6 +620,42 @@ fn no_more_is_asked_than_the_verdict_needs() {
             "whom the mailbox may know, proven",
             proven(new().helo(passes_known()).stands(Repute::Junk, true).unasked()),
             STANDING,
+        ),
+        (
+            "rates at once, and who it is",
+            new().flood().greylisted().unasked(),
+            both(RATES, ORIGIN),
+        ),
+        (
+            "no rates of the refused",
+            new().helo(r()).flood().unasked(),
+            Needs::default(),
+        ),
+        (
+            "the greylist behind standing",
+            proven(new().greylisted().unasked()),
+            STANDING,
+        ),
+        (
+            "the greylist last",
+            new().greylisted().with(|case| case.recipient.greylist = Fact::NotAsked),
+            GREYLIST,
+        ),
+        (
+            "no greylist of the known",
+            new()
+                .greylisted()
+                .stands(Repute::NotJunk, true)
+                .with(|case| case.recipient.greylist = Fact::NotAsked),
+            Needs::default(),
+        ),
+        (
+            "no greylist of the refused",
+            new()
+                .greylisted()
+                .stands(Repute::Junk, true)
+                .with(|case| case.recipient.greylist = Fact::NotAsked),
+            Needs::default(),
         ),
     ] {
         assert_eq!(case.needs(), expected, "{name}");

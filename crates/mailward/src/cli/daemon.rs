@@ -172,6 +172,7 @@ impl Daemon {
                 _ = hourly.tick() => {
                     if let Some(gateway) = self.gateway() {
                         expire_records(gateway).await;
+                        gateway.expire_kept(&gateway.runtime()).await;
                     }
                     self.keep_quarantine().await;
                 }
@@ -222,6 +223,10 @@ async fn expire_records(gateway: &Gateway) {
         Ok(0) => {}
         Ok(labels) => tracing::info!(labels, "old history expired"),
         Err(error) => tracing::warn!(%error, "old history stays"),
+    }
+    let now_s = jiff::Timestamp::now().as_second();
+    if let Err(error) = gateway.store().expire_greylist(now_s).await {
+        tracing::warn!(%error, "old entries of the greylist stay");
     }
 }
 

@@ -4,13 +4,14 @@ use super::desk::{Desk, Out};
 use super::{Trouble, harmless};
 use crate::body::{Body, Content};
 use crate::domains::Found;
+use crate::gateway::released;
 use crate::metrics::METRICS;
 use crate::quarantine::print::{self, Form};
 use crate::quarantine::{Days, Entry, Expired, Expiry, Filter, Quarantine, ReadError, Reference, State};
 use crate::relay::{Deadline, Delivery, Destination, Parcel};
 use clap::{Args, Subcommand};
 use jiff::Zoned;
-use mail::{Address, Domain};
+use mail::{Address, Domain, MailboxId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -284,11 +285,31 @@ impl Counter<'_> {
                 self.quarantine
                     .mark_released(entry)
                     .map_err(|error| format!("delivered, but not marked as released: {error}"))?;
+                if let (Some(mailbox), Some(reference)) = (&mailbox, entry.reference()) {
+                    self.spare_sender(mailbox, &reference).await;
+                }
                 Ok(said.to_string())
             }
             Some(Delivery::Refused(reply)) => Err(format!("the next hop refuses it: {reply}")),
             Some(Delivery::Later(why)) => Err(format!("{why}; it stays in the quarantine")),
             None => Err("no answer".into()),
+        }
+    }
+}
+
+impl Counter<'_> {
+    /// Whose message was deferred will come again, and shall find it delivered.
+    async fn spare_sender(&self, mailbox: &MailboxId, reference: &Reference) {
+        let now_s = self.now.timestamp().as_second();
+        let told = match self.desk.store() {
+            Ok(store) => released(store, mailbox, reference, now_s)
+                .await
+                .map_err(|error| error.to_string()),
+            // Without a store nobody was deferred.
+            Err(_) => Ok(()),
+        };
+        if let Err(error) = told {
+            tracing::warn!(%mailbox, error, "if the sender of a released message comes again, it is delivered twice");
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::ask::{self, Ask};
 use super::desk::{Desk, Out};
 use super::{Trouble, complain, harmless, harmless_json};
+use crate::inquiry::reputation_of;
 use clap::{Args, Subcommand};
 use judge::reputation::{Case, Outcome, Standing};
 use mail::Address;
@@ -60,8 +61,9 @@ impl Question {
         let sender = supposed.ok_or_else(|| Trouble::new(format!("no domain: `{}`", self.sender)))?;
         let now_s = jiff::Timestamp::now().as_second();
         let (of, reader) = (mailbox.clone(), desk.reader()?);
+        let asks_others = desk.config().reputation.shared;
         let walked = desk.wait(reader.consult(move |history| {
-            Box::pin(async move { judge::reputation::standing(&sender, &of, history, now_s).await })
+            Box::pin(async move { reputation_of(&sender, &of, history, now_s, asks_others).await })
         }));
         let standing = walked
             .map_err(Trouble::new)?
@@ -74,6 +76,9 @@ impl Question {
         writeln!(out.text, "{} to {mailbox}: {standing}", harmless(&address))?;
         for step in &standing.walk {
             writeln!(out.text, "  {:>2}  {}", step.row, harmless(step))?;
+        }
+        if let Some(shared) = &standing.shared {
+            writeln!(out.text, "  others: {}", harmless(shared))?;
         }
         Ok(0)
     }

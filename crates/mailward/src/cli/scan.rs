@@ -274,7 +274,10 @@ impl Bench {
                     whitelisted,
                     forwarder: None,
                     zones: Fact::NotAsked,
+                    listed: None,
+                    rates: Fact::NotAsked,
                     standing: Fact::NotAsked,
+                    greylist: Fact::NotAsked,
                 }
             }
             None => RecipientFacts {
@@ -286,7 +289,10 @@ impl Bench {
                 passes_forged: false,
                 forwarder: None,
                 zones: Fact::NotAsked,
+                listed: None,
+                rates: Fact::NotAsked,
                 standing: Fact::NotAsked,
+                greylist: Fact::NotAsked,
             },
         }
     }

@@ -152,7 +152,11 @@ fn outcome(outcome: &Outcome) -> String {
         Outcome::Delivered { reply } => format!("delivered; {reply}"),
         Outcome::Held { quarantine } => format!("kept in the quarantine as {quarantine}"),
         Outcome::Refused => "refused; no copy was kept".into(),
-        Outcome::Deferred { why } => format!("deferred: {why}"),
+        Outcome::Deferred { why, quarantine: None } => format!("deferred: {why}"),
+        Outcome::Deferred {
+            why,
+            quarantine: Some(reference),
+        } => format!("deferred: {why}; a copy in the quarantine: {reference}"),
         Outcome::Unknown => NOT_RECORDED.into(),
     }
 }

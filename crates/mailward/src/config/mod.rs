@@ -49,6 +49,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// `[quarantine]`.
     pub quarantine: QuarantineSettings,
+    /// `[reputation]`.
+    pub reputation: ReputationSettings,
     /// `[log]`.
     pub log: Log,
     /// `[process]`.
@@ -288,11 +290,33 @@ pub struct StoreSettings {
     pub size_max: u64,
 }
 
+/// What mailboxes remember.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReputationSettings {
+    /// Whether a mailbox that knows nothing of a sender hears what others here say, as a mild signal.
+    pub shared: bool,
+}
+
 /// The quarantine's form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantineSettings {
+    /// Copies of a mailbox that reputation keeps.
+    pub rejects_max: u32,
+    /// Days for which they are kept.
+    pub rejects_days: u32,
     /// Number days from 0, as the original program did, instead of from 1, as its documentation says.
     pub zero_based_days: bool,
+}
+
+impl Default for QuarantineSettings {
+    fn default() -> QuarantineSettings {
+        QuarantineSettings {
+            // As in the reference.
+            rejects_max: 1000,
+            rejects_days: 14,
+            zero_based_days: false,
+        }
+    }
 }
 
 /// Logs.
@@ -418,7 +442,8 @@ impl Default for Config {
                 history_days: 1100,
                 size_max: 2 * GIB,
             },
-            quarantine: QuarantineSettings { zero_based_days: false },
+            reputation: ReputationSettings { shared: true },
+            quarantine: QuarantineSettings::default(),
             log: Log {
                 format: LogFormat::Text,
                 level: LogLevel::Info,

@@ -14,13 +14,13 @@
 //! | `shadow` | judge and record only |
 //! | `zones` | holds the DNS lists that are asked |
 //! | `forwarders/X` | servers that pass on mail: an address, a host with all below it, or, led by a dot, all below a name |
-//! | `lists/` | not used by this version yet |
+//! | `lists/X` | mailing lists that may write here, by domain |
 //!
-//! Below `_global_` stand `blacklisted`, `whitelisted`, `zones` and `forwarders`, for all domains; its `zones` count for
-//! domains that have a file `zones`.
+//! Below `_global_` stand `blacklisted`, `whitelisted`, `zones`, `forwarders` and `lists`, for all domains; its `zones`
+//! count for domains that have a file `zones`.
 
 use super::lists::LOOKED_INTO_MAX;
-use super::names::{BLACKLISTED, FORWARDERS, NameFault, Sort, WHITELISTED, nearest};
+use super::names::{BLACKLISTED, FORWARDERS, LISTS, NameFault, Sort, WHITELISTED, nearest};
 use super::tree::{Disk, Entry, Kind, Listing, Tree, Unreadable, Way};
 use super::users::WILDCARD;
 use super::view::BoxName;
@@ -42,7 +42,7 @@ const SHOWN_CHARS_MAX: usize = 4096;
 const WORLD_WRITABLE: u32 = 0o002;
 
 /// Names below a domain that are files or directories with a meaning.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "users",
     "checks",
     "blacklisted",
@@ -52,11 +52,10 @@ const KNOWN: [&str; 9] = [
     "shadow",
     ZONES,
     FORWARDERS,
+    LISTS,
 ];
 /// Names below `_global_` with a meaning.
-const KNOWN_GLOBAL: [&str; 4] = ["blacklisted", "whitelisted", ZONES, FORWARDERS];
-/// Names of the specification that this version does not act on yet.
-const LATER: [&str; 1] = ["lists"];
+const KNOWN_GLOBAL: [&str; 5] = ["blacklisted", "whitelisted", ZONES, FORWARDERS, LISTS];
 
 /// Something to tell the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,6 +213,7 @@ impl Audit<'_> {
                 "whitelisted" => self.lists(&below, &WHITELISTED),
                 ZONES => _ = self.zones(path),
                 FORWARDERS => self.list(&below, Sort::Forwarder),
+                LISTS => self.list(&below, Sort::Domain),
                 name => {
                     let message = "has no effect: only lists hold for all domains";
                     let right = nearest(name, KNOWN_GLOBAL);
@@ -238,13 +238,10 @@ impl Audit<'_> {
                 "shadow" => {}
                 ZONES => self.own_zones(path),
                 FORWARDERS => self.list(&below, Sort::Forwarder),
-                later if LATER.contains(&later) => self.later(&below),
+                LISTS => self.list(&below, Sort::Domain),
                 unknown => {
                     let fault = Fault::warning(format!("unknown name: `{unknown}`"));
-                    self.report(
-                        &below,
-                        fault.hint_word(nearest(unknown, KNOWN.into_iter().chain(LATER))),
-                    );
+                    self.report(&below, fault.hint_word(nearest(unknown, KNOWN)));
                 }
             }
         }

@@ -14,17 +14,28 @@
 //! confirmed = true          # checks/rdns: the reverse name must lead back to the client
 //! quarantine = "tag"        # checks/dmarc: what follows where the owner asks for suspicion; `none` is nothing
 //! trusted_sealers = ["list.example"]   # checks/dmarc: whose ARC results may mend a failure
+//! messages_minute = 500     # checks/rate: what one address may send to one mailbox, within a minute and within a day;
+//! messages_day = 10000      # the network around it three times as much, a wider one nine times
+//! mebibytes_minute = 1000
+//! mebibytes_day = 3000
+//! delay_s = 300             # checks/greylisting: who comes again sooner still waits
+//! window_s = 172800         # who comes again later begins anew
+//! lifetime_s = 3024000      # for how long whoever passed is not asked again
 //! ```
 //!
 //! `all` and `recommended` switch sets on; their keys hold for each check of the set, `all` outranks `recommended`,
-//! and a file of a check's own outranks both. A key that is wrong keeps its default and is reported as a [`Fault`].
+//! and a file of a check's own outranks both. `reputation` brings `rate` and `strangers` along, which then run in shadow
+//! or as evidence where it does. A key that is wrong keeps its default and is reported as a [`Fault`].
 
 use super::names::nearest;
 use super::tree::{Kind, Text, Tree, Unreadable, Way};
 use super::{Fault, Severity};
+use judge::greylist::GreylistTimes;
 use judge::policy::{
-    Action, CHECKS, CheckName, Checks, DmarcQuarantine, Folder, OnTrouble, Recommended, Rule, default_rule,
+    Action, CHECKS, CheckName, Checks, DmarcQuarantine, Folder, OnTrouble, Recommended, Rule, SURROUNDED, SURROUNDING,
+    default_rule,
 };
+use judge::rates::RateLimits;
 use mail::Domain;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -45,6 +56,8 @@ fn own_keys(check: &str) -> &'static [&'static str] {
         "dkim" | "tls" => &["domains"],
         "rdns" | "rdns4" | "rdns6" => &["confirmed"],
         "dmarc" => &["quarantine", "trusted_sealers"],
+        "rate" => &["messages_minute", "messages_day", "mebibytes_minute", "mebibytes_day"],
+        "greylisting" => &["delay_s", "window_s", "lifetime_s"],
         _ => &[],
     }
 }
@@ -61,6 +74,8 @@ pub(super) struct Settings {
     confirmed: Option<bool>,
     quarantine: Option<DmarcQuarantine>,
     sealers: Option<Vec<Domain>>,
+    rates: Option<RateLimits>,
+    greylist: Option<GreylistTimes>,
 }
 
 /// Whether `name` is a check or a set.
@@ -123,6 +138,20 @@ fn combine(files: &[(String, Settings)], all_adds: &[String]) -> Checks {
             *rule = rule_of(check, all, file(RECOMMENDED), file(check.name));
         }
     }
+    let surrounded = file(SURROUNDED).and(checks.rule_mut(SURROUNDED).and_then(|rule| rule.clone()));
+    for name in SURROUNDING {
+        if let (Some(own), Some(reputation)) = (checks.rule_mut(name), &surrounded) {
+            own.get_or_insert_with(|| Rule {
+                soft: reputation.soft,
+                shadow: reputation.shadow,
+                ..default_rule(name)
+            });
+        }
+    }
+    checks.rate_limits = file("rate").and_then(|settings| settings.rates).unwrap_or_default();
+    checks.greylist_times = file("greylisting")
+        .and_then(|settings| settings.greylist)
+        .unwrap_or_default();
     let domains = |name: &str| file(name).and_then(|settings| settings.domains.clone());
     let confirmed = ["rdns", "rdns4", "rdns6"].map(|name| file(name).and_then(|settings| settings.confirmed));
     checks.dkim_domains = domains("dkim");
@@ -223,8 +252,15 @@ impl Reader<'_> {
                 ("confirmed", "rdns" | "rdns4" | "rdns6") => settings.confirmed = self.switch("confirmed", value),
                 ("quarantine", "dmarc") => settings.quarantine = self.quarantine(value),
                 ("trusted_sealers", "dmarc") => settings.sealers = self.domains("trusted_sealers", value),
+                (name, "rate") if own_keys("rate").contains(&name) => self.rate(name, value, &mut settings),
+                (name, "greylisting") if own_keys("greylisting").contains(&name) => {
+                    self.greylist(name, value, &mut settings);
+                }
                 (unknown, _) => self.unknown_key(unknown, key),
             }
+        }
+        if self.check == "greylisting" {
+            self.greylisting(table, &mut settings);
         }
         match (&mut settings.action, folder) {
             (Some(Action::File(action)), Some((_, Some(folder)))) => *action = folder,
@@ -235,6 +271,28 @@ impl Reader<'_> {
             }
         }
         settings
+    }
+
+    /// Whoever is greylisted is asked to come again, and can.
+    fn greylisting(&mut self, table: &DeTable<'_>, settings: &mut Settings) {
+        let at = |name: &str| {
+            table
+                .iter()
+                .find(|(key, _)| key.get_ref() == name)
+                .map(|(key, _)| key.span().start)
+        };
+        if settings.action.take().is_some() {
+            let text = "`action` has no effect: strangers are asked to come again";
+            self.fault(at("action").unwrap_or(0), Fault::warning(text.into()));
+        }
+        if let Some(times) = settings.greylist.filter(|times| times.delay_s >= times.window_s) {
+            settings.greylist = None;
+            let text = format!(
+                "nobody could ever pass: `delay_s` ({}) is not less than `window_s` ({})",
+                times.delay_s, times.window_s
+            );
+            self.fault(at("delay_s").or(at("window_s")).unwrap_or(0), Fault::warning(text));
+        }
     }
 
     fn unknown_key(&mut self, unknown: &str, key: &Spanned<std::borrow::Cow<'_, str>>) {
@@ -298,6 +356,42 @@ impl Reader<'_> {
             DeValue::String(word) if word == "none" => Some(DmarcQuarantine::Nothing),
             _ => self.action(value).map(DmarcQuarantine::Act),
         }
+    }
+
+    fn rate(&mut self, key: &str, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {
+        let Some(number) = self.count(key, value).map(u64::from) else {
+            return;
+        };
+        let RateLimits { minute, day } = settings.rates.get_or_insert_default();
+        match key {
+            "messages_minute" => minute.messages = number,
+            "messages_day" => day.messages = number,
+            "mebibytes_minute" => minute.octets = number << 20,
+            _ => day.octets = number << 20,
+        }
+    }
+
+    fn greylist(&mut self, key: &str, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {
+        let Some(number) = self.count(key, value) else {
+            return;
+        };
+        let times = settings.greylist.get_or_insert_default();
+        match key {
+            "delay_s" => times.delay_s = number,
+            "window_s" => times.window_s = number,
+            _ => times.lifetime_s = number,
+        }
+    }
+
+    /// A number from 1 on.
+    fn count(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<u32> {
+        let number = match value.get_ref() {
+            DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+            _ => None,
+        };
+        number
+            .filter(|number| *number > 0)
+            .or_else(|| self.wrong(value, format!("`{key}` is not a number from 1 to {}", u32::MAX), None))
     }
 
     /// A list of which no entry is a domain keeps the default; an empty list is an answer.

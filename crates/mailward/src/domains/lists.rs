@@ -1,7 +1,7 @@
-//! `blacklisted/`, `whitelisted/` and `forwarders/` of a domain or of `_global_`, and the directory of addresses that are
+//! `blacklisted/`, `whitelisted/`, `forwarders/` and `lists/` of a domain or of `_global_`, and the directory of addresses that are
 //! blacklisted everywhere.
 
-use super::names::{BLACKLISTED, FORWARDERS, Sort, WHITELISTED};
+use super::names::{BLACKLISTED, FORWARDERS, LISTS, Sort, WHITELISTED};
 use super::tree::{Kind, Listing, Tree, Unreadable};
 use judge::lists::{Blacklist, Names, Whitelist};
 use std::collections::HashMap;
@@ -89,6 +89,12 @@ impl ListCache {
         let is_there = listing.is_some();
         let names = self.names(tree, &top.join(FORWARDERS), listing, Sort::Forwarder)?;
         Ok(is_there.then_some(names))
+    }
+
+    /// `lists/` below `top`.
+    pub(super) fn allowed(&mut self, tree: &mut Tree, top: &Path) -> Result<Arc<Names>, Unreadable> {
+        let listing = tree.subdir(top, LISTS)?;
+        self.names(tree, &top.join(LISTS), listing, Sort::Domain)
     }
 
     /// The sets of all lists in the order of their table.

@@ -399,6 +399,7 @@ impl State {
             everywhere.blacklist = lists.blacklist(tree, &global)?;
             everywhere.whitelist = lists.whitelist(tree, &global)?;
             everywhere.forwarders = lists.forwarders(tree, &global)?;
+            everywhere.lists = lists.allowed(tree, &global)?;
             let (zones, found) = zones::read(tree, &global)?;
             everywhere.zones = zones.unwrap_or_default();
             faults = found;

@@ -56,6 +56,8 @@ pub(super) const WHITELISTED: [(&str, Sort); 4] = [
 
 /// The directory of forwarders.
 pub(super) const FORWARDERS: &str = "forwarders";
+/// The directory of mailing lists that may write here.
+pub(super) const LISTS: &str = "lists";
 
 impl Sort {
     /// The name as it is compared.

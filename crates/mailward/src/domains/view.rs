@@ -1,7 +1,7 @@
 //! One domain as it was at one moment.
 
 use super::lists::ListCache;
-use super::names::FORWARDERS;
+use super::names::{FORWARDERS, LISTS};
 use super::routing::{self, DeliverError};
 use super::tree::{Listing, Tree, Unreadable};
 use super::users::Users;
@@ -52,6 +52,7 @@ pub(super) struct Everywhere {
     pub(super) zones: Arc<Vec<Zone>>,
     /// `None` without such a directory.
     pub(super) forwarders: Option<Arc<Names>>,
+    pub(super) lists: Arc<Names>,
 }
 
 /// All that a domain's directory says. Cloned with each change, so each field is shared.
@@ -69,6 +70,7 @@ pub(super) struct Parts {
     zones: Option<Arc<Vec<Zone>>>,
     /// `None` without such a directory.
     forwarders: Option<Arc<Names>>,
+    lists: Arc<Names>,
 }
 
 /// A domain's directory, being read.
@@ -196,6 +198,12 @@ impl DomainView {
         &self.forwarders
     }
 
+    /// Whether a mailing list of that domain may write here: `lists/` or `_global_/lists/` names it. Exact.
+    pub fn allows_list(&self, domain: &Domain) -> bool {
+        let name = domain.as_str();
+        self.parts.lists.contains(name) || self.everywhere.lists.contains(name)
+    }
+
     pub(super) fn everywhere(&self) -> &Arc<Everywhere> {
         &self.everywhere
     }
@@ -256,6 +264,9 @@ impl Parts {
         }
         if changed(FORWARDERS) {
             self.forwarders = site.lists.forwarders(site.tree, site.top)?;
+        }
+        if changed(LISTS) {
+            self.lists = site.lists.allowed(site.tree, site.top)?;
         }
         Ok(self)
     }

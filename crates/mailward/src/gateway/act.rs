@@ -68,26 +68,27 @@ impl Gateway {
     }
 
     async fn carry_out(&self, case: &mut Case<'_>) -> Reply {
-        if let Some(target) = case
-            .targets
-            .iter()
-            .find(|target| target.verdict.disposition == Disposition::Defer)
-        {
-            // RFC 3463: 4.3.0 is ours to mend, 4.7.1 the recipient's wish.
-            let enhanced = if target.waits_for_trouble() {
-                (4, 3, 0)
-            } else {
-                (4, 7, 1)
-            };
-            return Reply::new(451, enhanced, case.with_id(target.told().as_str()));
+        let key = case.ledger_key();
+        let before = self.store.ledger_delivered(key, case.facts.received_s);
+        for target in &mut case.targets {
+            if let Some(proof) = Durable::in_ledger(&before, target.address) {
+                target.progress = Progress::Taken(proof, Line::literal("delivered before"));
+            }
         }
-        let refused = case.which(|target| !target.verdict.disposition.is_delivered());
+        let is_deferred = |target: &Target<'_>| target.is_open() && target.verdict.disposition == Disposition::Defer;
+        if let Some(&first) = case.which(is_deferred).first() {
+            self.keep_deferred(case).await;
+            self.remember_kept(case).await;
+            let target = &case.targets[first];
+            let (code, enhanced) = target.deferral();
+            return Reply::new(code, enhanced, case.with_id(target.told().as_str()));
+        }
+        let refused = case.which(|target| target.is_open() && !target.verdict.disposition.is_delivered());
+        let refused = self.not_yet_kept(case, refused).await;
         if let Err(reply) = self.keep(case, &refused).await {
             return self.undo(case, reply).await;
         }
-        let key = case.ledger_key();
-        let before = self.store.ledger_delivered(key, case.facts.received_s);
-        self.relay(case, &before).await;
+        self.relay(case).await;
         let refused = case.which(|target| matches!(target.progress, Progress::RefusedByHop(_)));
         let kept = self.keep(case, &refused).await;
         let late = case.targets.iter().find_map(|target| match &target.progress {
@@ -106,20 +107,18 @@ impl Gateway {
         {
             tracing::warn!(id = %case.id, %error, "a ledger entry stays until it expires");
         }
+        self.remember_kept(case).await;
+        self.forget_kept(case);
         case.answer()
     }
 
     /// Relays one copy for each kind of mark: recipients of like verdicts share one.
-    async fn relay(&self, case: &mut Case<'_>, before: &[String]) {
+    async fn relay(&self, case: &mut Case<'_>) {
         let trace = case.trace(&self.seal);
         // Those whose addresses only SMTPUTF8 can carry go apart: not every next hop takes them.
         let mut groups: Vec<((Mark, bool), Vec<usize>)> = Vec::new();
-        for n in case.which(|target| target.verdict.disposition.is_delivered()) {
-            let target = &mut case.targets[n];
-            if let Some(proof) = Durable::in_ledger(before, target.address) {
-                target.progress = Progress::Taken(proof, Line::literal("delivered by an earlier try"));
-                continue;
-            }
+        for n in case.which(|target| target.is_open() && target.verdict.disposition.is_delivered()) {
+            let target = &case.targets[n];
             let mark = (target.mark(), target.address.as_str().is_ascii());
             match groups.iter_mut().find(|(other, _)| *other == mark) {
                 Some((_, members)) => members.push(n),

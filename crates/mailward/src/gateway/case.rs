@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 /// What senders are told where the reason is not theirs to know.
 const PRIVATE: &str = "refused by the recipient's mail policy";
+const PRIVATE_DEFERRED: &str = "deferred by the recipient's mail policy, please try again later";
+const TOO_MUCH: &str = "Too much mail from your network for this mailbox, please try again later";
 
 /// One message, judged for each recipient.
 pub(super) struct Case<'a> {
@@ -57,6 +59,12 @@ pub(super) enum Progress {
     RefusedByHop(Reply),
     /// A copy is in the quarantine; with the next hop's refusal, where that was the cause.
     Kept(Held, Option<Reply>),
+    /// A copy is in the quarantine since an earlier try.
+    KeptBefore(Held),
+    /// It is deferred, and a copy is in the quarantine meanwhile.
+    Waiting(Held),
+    /// The same since an earlier try.
+    WaitingBefore(Held),
     /// Refused without a copy: past the quarantine's budget, only the index knows it.
     Noted,
     /// Not now.
@@ -78,10 +86,25 @@ impl Target<'_> {
     /// The reason in the reply. What a mailbox remembers is between its owner and the operator: the sender learns no
     /// more than the id, by which they find the rest.
     pub fn told(&self) -> Line {
+        let decisive = self.verdict.decisive().filter(|_| !self.waits_for_trouble());
+        match (decisive.map(|reason| reason.source), &self.verdict.disposition) {
+            (Some(Source::Check(Check::Reputation | Check::Strangers)), Disposition::Defer) => {
+                Line::literal(PRIVATE_DEFERRED)
+            }
+            (Some(Source::Check(Check::Reputation | Check::Strangers)), _) => Line::literal(PRIVATE),
+            (Some(Source::Check(Check::Rate)), _) => Line::literal(TOO_MUCH),
+            _ => self.reason(),
+        }
+    }
+
+    /// The reply to a message that must come again. RFC 3463: x.3.0 is ours to mend, x.7.1 the recipient's wish.
+    pub fn deferral(&self) -> (u16, (u8, u16, u16)) {
         let source = self.verdict.decisive().map(|reason| reason.source);
-        match source == Some(Source::Check(Check::Reputation)) && !self.waits_for_trouble() {
-            true => Line::literal(PRIVATE),
-            false => self.reason(),
+        match source {
+            _ if self.waits_for_trouble() => (451, (4, 3, 0)),
+            Some(Source::Check(Check::Rate)) => (452, (4, 2, 2)),
+            Some(Source::Check(Check::Greylisting)) => (452, (4, 7, 1)),
+            _ => (451, (4, 7, 1)),
         }
     }
 
@@ -120,11 +143,18 @@ impl Target<'_> {
         }
     }
 
+    /// Whether nothing has come of the message yet.
+    pub fn is_open(&self) -> bool {
+        matches!(self.progress, Progress::Open)
+    }
+
     /// Whether the sender is told that the message is refused.
     fn is_refused(&self) -> bool {
         match &self.progress {
             Progress::Kept(_, Some(_)) | Progress::Noted | Progress::RefusedByHop(_) => true,
-            Progress::Kept(_, None) => matches!(self.verdict.disposition, Disposition::Reject(_)),
+            Progress::Kept(_, None) | Progress::KeptBefore(_) => {
+                matches!(self.verdict.disposition, Disposition::Reject(_))
+            }
             _ => false,
         }
     }
@@ -132,9 +162,15 @@ impl Target<'_> {
     /// What is recorded. `reply` is what the sender was told in the end.
     pub fn outcome(&self, reply: &Reply) -> Outcome {
         match &self.progress {
+            Progress::Waiting(held) | Progress::WaitingBefore(held) => Outcome::Deferred {
+                why: Line::reason(reply.text().as_bytes()),
+                quarantine: Some(held.reference().to_string()),
+            },
             // A copy that was withdrawn is gone; the sender comes again.
-            Progress::Kept(..) | Progress::RefusedByHop(_) if reply.code() / 100 == 4 => deferred(reply.text()),
-            Progress::Kept(held, _) => Outcome::Held {
+            Progress::Kept(..) | Progress::KeptBefore(_) | Progress::RefusedByHop(_) if reply.code() / 100 == 4 => {
+                deferred(reply.text())
+            }
+            Progress::Kept(held, _) | Progress::KeptBefore(held) => Outcome::Held {
                 quarantine: held.reference().to_string(),
             },
             Progress::Taken(_, said) => Outcome::Delivered { reply: said.clone() },
@@ -148,6 +184,7 @@ impl Target<'_> {
 fn deferred(why: &str) -> Outcome {
     Outcome::Deferred {
         why: Line::reason(why.as_bytes()),
+        quarantine: None,
     }
 }
 
@@ -264,7 +301,7 @@ impl<'a> Case<'a> {
         for target in &self.targets {
             match &target.progress {
                 Progress::Taken(proof, _) => return self.accepted(proof),
-                Progress::Kept(held, _) => return self.accepted(&Durable::held(held)),
+                Progress::Kept(held, _) | Progress::KeptBefore(held) => return self.accepted(&Durable::held(held)),
                 _ => {}
             }
         }

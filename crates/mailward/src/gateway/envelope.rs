@@ -361,7 +361,10 @@ fn recipient(envelope: &Envelope, address: Address, domain: Arc<DomainView>) -> 
         whitelisted,
         forwarder: None,
         zones: Fact::NotAsked,
+        listed: None,
+        rates: Fact::NotAsked,
         standing: Fact::NotAsked,
+        greylist: Fact::NotAsked,
         address,
     };
     Recipient { facts, domain }

@@ -10,11 +10,13 @@ mod copies;
 mod envelope;
 mod headers;
 mod proofs;
+mod rejects;
 mod sent;
 
 pub use admit::{BodyRoom, Doors, Ticket};
 pub use envelope::{Envelope, Guest, Recipient};
 pub use headers::Seal;
+pub use rejects::released;
 
 use crate::body::{Body, Spool};
 use crate::config::Config;
@@ -28,9 +30,10 @@ use jiff::Zoned;
 use judge::evidence::{ContentFacts, Fact, MessageFacts, Origin};
 use judge::verdict::{Disposition, Verdict};
 use mail::{Line, Message, Reply};
+use rejects::GreylistedOctets;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use store::{MailwardId, Reader, Store};
+use store::{MailwardId, Store};
 use tokio::time::Instant;
 
 /// RFC 5321 §6.3: a message with more Received fields than this goes in circles.
@@ -56,9 +59,10 @@ pub struct Runtime {
 pub struct Gateway {
     runtime: RwLock<Arc<Runtime>>,
     relays: Relays,
-    store: Store,
+    store: Arc<Store>,
     seal: Seal,
     doors: Arc<Doors>,
+    greylisted: GreylistedOctets,
 }
 
 /// A message that has arrived whole.
@@ -141,9 +145,10 @@ impl Gateway {
         Gateway {
             runtime,
             relays: Relays::default(),
-            store,
+            store: Arc::new(store),
             seal,
             doors: Arc::default(),
+            greylisted: GreylistedOctets::default(),
         }
     }
 
@@ -208,7 +213,7 @@ impl Gateway {
             &message,
             &body,
             &mut facts,
-            self.store.reader(),
+            &self.store,
         )
         .await;
         let targets = targets(&envelope, verdicts);
@@ -248,7 +253,7 @@ async fn verdicts(
     message: &Message<'_>,
     body: &Arc<Body>,
     facts: &mut MessageFacts,
-    memory: &Reader,
+    memory: &Store,
 ) -> Vec<Verdict> {
     let subject = Subject {
         message,

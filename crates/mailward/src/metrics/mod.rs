@@ -39,7 +39,7 @@ const DISPOSITIONS: [&str; 10] = [
     "other",
 ];
 /// Who decides, before the checks of [`CHECKS`].
-const DECIDERS: [&str; 4] = ["none", "recipient", "black_list", "white_list"];
+const DECIDERS: [&str; 5] = ["none", "recipient", "black_list", "white_list", "lists"];
 /// From the last octet of a message to its reply, in seconds. Below a second what we do by ourselves, above it what
 /// next hops take; RFC 5321 §4.5.3.2.6 gives them ten minutes.
 const MESSAGE_BOUNDS_S: [f64; 14] = [
@@ -214,6 +214,7 @@ fn decider_slot(decider: Option<Source>) -> usize {
         Some(Source::Recipient) => 1,
         Some(Source::BlackList) => 2,
         Some(Source::WhiteList) => 3,
+        Some(Source::List) => 4,
         // Every check stands in the table; a test of the table says so.
         Some(Source::Check(check)) => {
             let place = CHECKS.iter().position(|known| known.name == check.name());

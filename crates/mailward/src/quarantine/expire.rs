@@ -92,6 +92,16 @@ impl Quarantine {
         Ok(expired)
     }
 
+    /// Whether the clock is where the last expiry leaves it to be.
+    ///
+    /// # Errors
+    /// If it seems to have jumped ahead, or the tree cannot be read.
+    pub fn trusts_clock(&self, now: &Zoned) -> Result<(), ExpireError> {
+        let root = Dir::open_root(&self.root)?;
+        let days = days::all(&root, now.time_zone())?;
+        check_clock(&root, &days, now.date())
+    }
+
     /// Counts anew what is used: for a process that stores, while another one expires.
     pub fn recount(&self) -> Result<(), Trouble> {
         let usage = read::count(&Dir::open_root(&self.root)?)?;

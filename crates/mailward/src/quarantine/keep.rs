@@ -10,9 +10,9 @@
 
 use super::days::{self, INDEX, INDEX_JSON, MAILDIR, MARKER};
 use super::disk::{Dir, failed, lock};
-use super::entry::{Copy, Entry, Held};
+use super::entry::{Copy, Entry, Held, State, file_octets};
 use super::error::{KeepError, Trouble};
-use super::name::{DayName, FileName, Stamp};
+use super::name::{DayName, FileName, Reference, Stamp};
 use super::usage::{Cost, Network, Sort, line_cost};
 use super::{Quarantine, ReadError, expire, read};
 use jiff::Zoned;
@@ -132,6 +132,26 @@ impl Quarantine {
         append(&place.dir, &json, &text)?;
         room.keep();
         Ok(Noted::Written)
+    }
+
+    /// A copy that waits under a reference, on stable storage since it was stored. `None` where it was released or is
+    /// gone, and for an entry of the original program that does not say who connected.
+    pub fn waiting(&self, reference: &Reference, now: &Zoned) -> Result<Option<Held>, ReadError> {
+        let found = self.find(reference, now)?.into_iter().next();
+        let Some(entry) = found.filter(|entry| entry.state == State::Held) else {
+            return Ok(None);
+        };
+        let (Some(file), Ok(client)) = (entry.filename, entry.ip.as_str().parse()) else {
+            return Ok(None);
+        };
+        Ok(Some(Held {
+            id: entry.id.to_string(),
+            day: entry.day,
+            domain: entry.domain,
+            file,
+            client,
+            file_octets: file_octets(entry.size, entry.recipient.as_str()),
+        }))
     }
 
     /// Takes a copy back, because its transaction ended in 4xx. That it is gone already is no error.

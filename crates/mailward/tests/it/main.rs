@@ -43,6 +43,7 @@ mod rig;
 mod shadow_report;
 mod smuggling;
 mod store_commands;
+mod strangers;
 mod support;
 mod tidy;
 mod tree;

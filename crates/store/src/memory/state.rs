@@ -5,10 +5,14 @@ use crate::error::{OpenError, StoreError};
 use crate::greylist::{GreylistKey, Greylisted};
 use crate::history::{CorrespondentKey, IdentityKey, SentRow};
 use crate::id::MailwardId;
-use crate::label::{LabelRow, Labelled};
+use crate::kept::{Kept, KeptKey};
+use crate::label::{Label, LabelRow, Labelled};
 use crate::ledger::{Entry, Ledger, LedgerKey};
 use crate::rows::{self, EndingRow, RecordRows};
+use crate::shared::scopes;
 use crate::writer::{Done, Expire, Job, Memory, Told, Trouble, Work};
+use judge::reputation::Scope;
+use mail::{Domain, MailboxId};
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -26,6 +30,11 @@ pub(super) type HistoryKey = (String, IdentityKey, Reverse<i64>, Reverse<i64>);
 /// Mailbox, domain, local part, organization.
 pub(super) type SentKey = (String, String, String, String);
 
+/// What mailboxes say: scope and identity, then each mailbox with its newest message.
+pub(super) type Shared = BTreeMap<(Option<Domain>, IdentityKey), BTreeMap<String, Vote>>;
+/// When the newest message came, its number, and whether it is junk.
+pub(super) type Vote = (i64, i64, bool);
+
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) fail_writes: Option<String>,
@@ -39,6 +48,8 @@ pub(super) struct State {
     pub(super) correspondents: BTreeMap<(String, CorrespondentKey), i64>,
     folds: Vec<Fold>,
     pub(super) greylist: BTreeMap<GreylistKey, Greylisted>,
+    pub(super) shared: Shared,
+    pub(super) kept: BTreeMap<(MailboxId, KeptKey), Kept>,
     pub(super) cursors: BTreeMap<String, Vec<u8>>,
 }
 
@@ -137,6 +148,15 @@ impl State {
                     *entry
                 }));
             }
+            Work::Keep(new, count_max, _) => return Done::Kept(self.keep(new, *count_max)),
+            Work::KeptTake(mailbox, key, _) => {
+                let taken = self.kept.remove(&(mailbox.clone(), *key));
+                return Done::Kept(taken.into_iter().collect());
+            }
+            Work::KeptExpire(now_s, _) => {
+                let ended = self.kept.extract_if(.., |_, kept| kept.expires_s <= *now_s);
+                return Done::Kept(ended.map(|(_, kept)| kept).collect());
+            }
             Work::Cursor(name, Some(value), _) => {
                 self.cursors.insert(name.clone(), value.clone());
             }
@@ -147,6 +167,22 @@ impl State {
             Work::Close(_) => {}
         }
         Done::Written
+    }
+
+    fn keep(&mut self, new: &Kept, count_max: u32) -> Vec<Kept> {
+        let before = self.kept.insert((new.mailbox.clone(), new.key), new.clone());
+        let mut gone: Vec<Kept> = before
+            .into_iter()
+            .filter(|before| before.reference != new.reference)
+            .collect();
+        let mut all: Vec<&Kept> = self.kept.values().filter(|kept| kept.mailbox == new.mailbox).collect();
+        all.sort_by_key(|kept| (Reverse(kept.at_s), kept.key));
+        let past: Vec<KeptKey> = all.iter().skip(count_max as usize).map(|kept| kept.key).collect();
+        gone.extend(
+            past.iter()
+                .filter_map(|key| self.kept.remove(&(new.mailbox.clone(), *key))),
+        );
+        gone
     }
 
     fn begin(&mut self, rows: &RecordRows) -> Done {
@@ -229,6 +265,7 @@ impl State {
                 }
             }
         }
+        self.shared = shared_rows(self.labels.values());
     }
 
     fn fold_sent(&mut self, row: &SentRow) {
@@ -253,6 +290,7 @@ impl State {
         {
             self.fold_sent(&row);
         }
+        self.shared = shared_rows(self.labels.values());
     }
 
     fn expire(&mut self, what: Expire) -> usize {
@@ -350,6 +388,35 @@ pub(super) fn history_rows(register: &LabelRow) -> Vec<(HistoryKey, (bool, Strin
         (key, (row.is_junk, row.author_local.to_owned()))
     };
     derived.into_iter().map(row).collect()
+}
+
+/// What mailboxes tell each other, of all registers.
+pub(super) fn shared_rows<'a>(registers: impl Iterator<Item = &'a LabelRow>) -> Shared {
+    let mut all = Shared::new();
+    for register in registers {
+        let vote = (
+            register.received_s,
+            register.id.number(),
+            register.said.label == Some(Label::Junk),
+        );
+        for (identity, scope) in register.shared().into_iter().flat_map(|identity| {
+            scopes(&register.mailbox)
+                .into_iter()
+                .map(move |scope| (identity, scope))
+        }) {
+            let votes = all.entry((scope_key(&scope), identity)).or_default();
+            let newest = votes.entry(register.mailbox.clone()).or_insert(vote);
+            *newest = vote.max(*newest);
+        }
+    }
+    all
+}
+
+pub(super) fn scope_key(scope: &Scope) -> Option<Domain> {
+    match scope {
+        Scope::Domain(domain) => Some(domain.clone()),
+        Scope::Server => None,
+    }
 }
 
 pub(super) fn sent_row(key: &SentKey, at_s: i64) -> SentRow {

@@ -1,16 +1,18 @@
 //! The questions, asked of memory.
 
 use super::MemoryDisk;
-use super::state::{Message, State, history_rows, sent_row};
+use super::state::{Message, State, history_rows, scope_key, sent_row, shared_rows};
 use crate::audit::{After, ExportMark, ExportPage, Mark, Stats, Verified};
 use crate::error::StoreError;
 use crate::history::{CorrespondentKey, IdentityKey, Remembered};
 use crate::id::MailwardId;
+use crate::kept::{Kept, KeptKey};
 use crate::label::{Label, LabelRow};
 use crate::record::{Since, Summary, Which};
 use crate::rows::{FoundRecipient, FoundRows, PageRows, judged};
-use judge::reputation::HistoryRow;
-use mail::Line;
+use crate::shared::VOTERS_MAX;
+use judge::reputation::{HistoryRow, Scope, Votes};
+use mail::{Line, MailboxId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -109,6 +111,40 @@ impl View {
         Ok(self.state()?.labels.get(&(mailbox.to_owned(), id)).cloned())
     }
 
+    pub(crate) fn votes(&mut self, scope: &Scope, identity: IdentityKey, since_s: i64) -> Result<Votes, StoreError> {
+        let state = self.state()?;
+        let votes = state.shared.get(&(scope_key(scope), identity));
+        let votes = votes.into_iter().flat_map(BTreeMap::values);
+        let counted: Vec<bool> = votes
+            .take(VOTERS_MAX as usize)
+            .filter(|(received_s, ..)| *received_s >= since_s)
+            .map(|(.., is_junk)| *is_junk)
+            .collect();
+        let junk = counted.iter().filter(|is_junk| **is_junk).count() as u32;
+        Ok(Votes {
+            junk,
+            not_junk: counted.len() as u32 - junk,
+        })
+    }
+
+    pub(crate) fn kept(&mut self, mailbox: &MailboxId, key: KeptKey) -> Result<Option<Kept>, StoreError> {
+        Ok(self.state()?.kept.get(&(mailbox.clone(), key)).cloned())
+    }
+
+    pub(crate) fn kept_at(&mut self, mailbox: &MailboxId, reference: &str) -> Result<Option<Kept>, StoreError> {
+        let state = self.state()?;
+        let mut all = state.kept.values();
+        Ok(all
+            .find(|kept| kept.mailbox == *mailbox && kept.reference == reference)
+            .cloned())
+    }
+
+    pub(crate) fn kept_octets(&mut self, source: &str) -> Result<u64, StoreError> {
+        let state = self.state()?;
+        let of_source = state.kept.values().filter(|kept| kept.source.as_str() == source);
+        Ok(of_source.map(|kept| kept.octets).sum())
+    }
+
     pub(crate) fn cursor(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.state()?.cursors.get(name).cloned())
     }
@@ -129,6 +165,8 @@ impl View {
             sent: state.sent.len() as u64,
             correspondents: state.correspondents.len() as u64,
             greylist: state.greylist.len() as u64,
+            shared: state.shared.values().map(|votes| votes.len() as u64).sum(),
+            kept: state.kept.len() as u64,
             cursors: state.cursors.len() as u64,
         })
     }
@@ -180,6 +218,9 @@ impl View {
         }
         if correspondents != state.correspondents {
             verified.fault("correspondents are not what was sent".to_owned());
+        }
+        if shared_rows(state.labels.values()) != state.shared {
+            verified.fault("shared evidence is not what the labels make".to_owned());
         }
         Ok(verified)
     }

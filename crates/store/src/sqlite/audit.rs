@@ -2,7 +2,7 @@
 
 use super::history::{REGISTER, SENT, register, sent_row};
 use super::read::View;
-use super::{layout, unavailable};
+use super::{layout, shared, unavailable};
 use crate::audit::{After, ExportMark, ExportPage, Mark, Stats, Verified};
 use crate::error::StoreError;
 use crate::history::{CorrespondentKey, Remembered, SentRow};
@@ -32,6 +32,8 @@ impl View {
             sent: count("sent")?,
             correspondents: count("correspondents")?,
             greylist: count("greylist")?,
+            shared: count("shared")?,
+            kept: count("kept")?,
             cursors: count("cursors")?,
         })
     }
@@ -98,6 +100,7 @@ impl View {
         }
         verify_history(&moment, &mut verified)?;
         verify_sent(&moment, &mut verified)?;
+        shared::verify(&moment, &mut verified)?;
         Ok(verified)
     }
 }

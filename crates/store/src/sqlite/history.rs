@@ -2,6 +2,7 @@
 //!
 //! The fold runs in the transaction of what it folds. So a crash leaves both or neither.
 
+use super::shared;
 use crate::error::StoreError;
 use crate::history::SentRow;
 use crate::id::MailwardId;
@@ -53,6 +54,9 @@ fn label(db: &Connection, row: &LabelRow, recorded: Option<&MailboxId>) -> Resul
     if let Err(failed) = fold(db, mailbox, row)? {
         return Ok(failed);
     }
+    let mut identities = row.shared();
+    identities.extend(before.iter().flat_map(LabelRow::shared));
+    shared::vote(db, mailbox, &row.mailbox, &identities)?;
     db.prepare_cached(
         "INSERT OR REPLACE INTO labels
          (mailbox, id, said_s, source, said_by, label, received_s, author_local, identities)
@@ -152,7 +156,7 @@ fn fold_sent(db: &Connection, mailbox: i64, row: &SentRow) -> Result<(), rusqlit
 }
 
 /// The number of a mailbox, which it gets with its first row.
-fn number(db: &Connection, name: &str) -> Result<i64, rusqlite::Error> {
+pub(super) fn number(db: &Connection, name: &str) -> Result<i64, rusqlite::Error> {
     let known = db
         .prepare_cached("SELECT n FROM mailboxes WHERE name = ?1")?
         .query_row([name], |row| row.get(0))
@@ -209,6 +213,7 @@ pub(super) fn expire(db: &Connection, before_s: i64, count: u32) -> Result<u64, 
         let _ = unfold(db, *mailbox, row)?;
         db.prepare_cached("DELETE FROM labels WHERE mailbox = ?1 AND id = ?2")?
             .execute(params![mailbox, row.id.number()])?;
+        shared::vote(db, *mailbox, &row.mailbox, &row.shared())?;
     }
     Ok(oldest.len() as u64 + expire_sent(db, before_s, count)?)
 }
@@ -248,7 +253,7 @@ pub(super) fn rebuild(db: &Connection) -> Result<(), rusqlite::Error> {
     while let Some(row) = rows.next()? {
         fold_sent(db, row.get(5)?, &sent_row(row)?)?;
     }
-    Ok(())
+    shared::rebuild(db)
 }
 
 /// The columns of mail that was sent, in the order in which [`sent_row`] reads them.

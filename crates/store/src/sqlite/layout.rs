@@ -11,7 +11,9 @@ use std::time::Duration;
 const APPLICATION_ID: i32 = 0x4d57_7264;
 /// Layout n is what the first n steps make; `user_version` tells how many were taken. A step that was ever released
 /// is never changed: a new one is added.
-const STEPS: &[&str] = &[LAYOUT_1, LAYOUT_2];
+const STEPS: &[&str] = &[LAYOUT_1, LAYOUT_2, LAYOUT_3];
+/// The step that begins a derived table, which the step's end fills from labels that are there already.
+const SHARED_SINCE: u32 = 3;
 /// The layout that this version reads and writes.
 const LAYOUT: u32 = STEPS.len() as u32;
 /// How long a statement waits for a lock that another process holds: a reader that recovers the log after a crash.
@@ -126,6 +128,38 @@ const LAYOUT_2: &str = "
         name TEXT PRIMARY KEY,
         value BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+/// What mailboxes tell each other, derived from labels: for each identity in each scope the newest message of each
+/// voter; the key of its hashes. And the copies in the quarantine that a sender may come back about.
+const LAYOUT_3: &str = "
+    CREATE TABLE secrets (
+        name TEXT PRIMARY KEY,
+        value BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO secrets (name, value) VALUES ('shared', randomblob(32));
+    CREATE TABLE shared (
+        identity BLOB NOT NULL,
+        voter BLOB NOT NULL,
+        received_s INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        is_junk INTEGER NOT NULL,
+        PRIMARY KEY (identity, voter)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE kept (
+        mailbox INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        at_s INTEGER NOT NULL,
+        expires_s INTEGER NOT NULL,
+        octets INTEGER NOT NULL,
+        source TEXT NOT NULL,
+        ledger BLOB NOT NULL,
+        recipient TEXT NOT NULL,
+        reference TEXT NOT NULL,
+        PRIMARY KEY (mailbox, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX kept_by_age ON kept (mailbox, at_s);
+    CREATE INDEX kept_by_end ON kept (expires_s);
 ";
 
 /// Opens a store for writing; creates file and directory where there are none.
@@ -265,9 +299,12 @@ fn layout(db: &Connection) -> Result<u32, OpenError> {
 
 /// Takes the steps that the file lacks, each of them whole or not at all.
 fn migrate(db: &mut Connection, found: u32) -> Result<(), OpenError> {
-    for (version, step) in (1..).zip(STEPS).skip(found as usize) {
+    for (version, step) in (1_u32..).zip(STEPS).skip(found as usize) {
         let step_taken = db.transaction()?;
         step_taken.execute_batch(step)?;
+        if version == SHARED_SINCE {
+            super::shared::rebuild(&step_taken)?;
+        }
         step_taken.execute_batch(&format!("PRAGMA user_version = {version}"))?;
         step_taken.commit()?;
     }

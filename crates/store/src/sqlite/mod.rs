@@ -3,7 +3,8 @@
 //! - `layout`: tables, versions, and how a file is opened and brought up to date.
 //! - `write`: many writes in one transaction.
 //! - `history`: labels, sent mail, and the rows that are derived from them.
-//! - `small`: greylist and cursors.
+//! - `shared`: what mailboxes tell each other, derived from history.
+//! - `small`: greylist and cursors. `kept`: copies in the quarantine.
 //! - `read`: the questions.
 //! - `audit`: counts, export and verification.
 //!
@@ -12,8 +13,10 @@
 
 mod audit;
 mod history;
+mod kept;
 mod layout;
 mod read;
+mod shared;
 mod small;
 mod write;
 

@@ -1,15 +1,17 @@
 //! The questions, asked of one connection.
 
-use super::{history, layout};
+use super::{history, kept, layout, shared};
 use crate::error::OpenError;
 use crate::history::{CorrespondentKey, IdentityKey};
 use crate::id::MailwardId;
+use crate::kept::{Kept, KeptKey};
 use crate::label::LabelRow;
 use crate::policy::PolicyDigest;
 use crate::record::{Since, Summary, Which};
 use crate::rows::{EndingRow, FoundRecipient, FoundRows, PageRows, judged};
-use judge::reputation::HistoryRow;
-use mail::Line;
+use crate::shared::Secret;
+use judge::reputation::{HistoryRow, Scope, Votes};
+use mail::{Line, MailboxId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
 
@@ -22,12 +24,17 @@ pub(crate) struct View {
     pub(super) db: Connection,
     /// The mailbox that was asked of last, and its number, which never changes: a walk asks of one mailbox only.
     last_mailbox: Option<(String, i64)>,
+    /// The key of shared evidence, which never changes, once it was read.
+    secret: Option<Secret>,
 }
 
 impl View {
     pub(crate) fn open(path: &Path) -> Result<View, OpenError> {
-        let (db, last_mailbox) = (layout::open_read_only(path)?, None);
-        Ok(View { db, last_mailbox })
+        Ok(View {
+            db: layout::open_read_only(path)?,
+            last_mailbox: None,
+            secret: None,
+        })
     }
 
     /// All questions until [`View::end_moment`] are as of now. That also saves each of them from locking the log and
@@ -121,6 +128,34 @@ impl View {
 
     pub(crate) fn label(&mut self, mailbox: &str, id: MailwardId) -> Result<Option<LabelRow>, rusqlite::Error> {
         history::find(&self.db, mailbox, id)
+    }
+
+    pub(crate) fn votes(
+        &mut self,
+        scope: &Scope,
+        identity: IdentityKey,
+        since_s: i64,
+    ) -> Result<Votes, rusqlite::Error> {
+        let secret = match self.secret {
+            Some(secret) => secret,
+            None => shared::secret(&self.db)?,
+        };
+        self.secret = Some(secret);
+        shared::votes(&self.db, &secret, scope, identity, since_s)
+    }
+
+    pub(crate) fn kept(&mut self, mailbox: &MailboxId, key: KeptKey) -> Result<Option<Kept>, rusqlite::Error> {
+        let by_key = "b.name = ?1 AND k.key = ?2";
+        kept::find(&self.db, by_key, params![mailbox.to_string(), key.0]).map(|mut found| found.pop())
+    }
+
+    pub(crate) fn kept_at(&mut self, mailbox: &MailboxId, reference: &str) -> Result<Option<Kept>, rusqlite::Error> {
+        let by_reference = "b.name = ?1 AND k.reference = ?2";
+        kept::find(&self.db, by_reference, params![mailbox.to_string(), reference]).map(|mut found| found.pop())
+    }
+
+    pub(crate) fn kept_octets(&mut self, source: &str) -> Result<u64, rusqlite::Error> {
+        kept::octets(&self.db, source)
     }
 
     pub(crate) fn cursor(&mut self, name: &str) -> Result<Option<Vec<u8>>, rusqlite::Error> {

@@ -1,6 +1,6 @@
 //! Many writes in one transaction.
 
-use super::{history, layout, small};
+use super::{history, kept, layout, small};
 use crate::error::{OpenError, StoreError};
 use crate::id::MailwardId;
 use crate::ledger::{Entry, Ledger, LedgerKey};
@@ -123,6 +123,9 @@ impl Database {
                 Work::Rebuild(_) => history::rebuild(db).map(|()| Done::Written)?,
                 Work::GreylistSeen(key, times, _) => small::greylist_seen(db, *key, *times)?,
                 Work::GreylistPass(key, times, _) => small::greylist_pass(db, *key, *times)?,
+                Work::Keep(new, count_max, _) => kept::keep(db, new, *count_max)?,
+                Work::KeptTake(mailbox, key, _) => kept::take(db, mailbox, *key)?,
+                Work::KeptExpire(now_s, _) => kept::expire(db, *now_s)?,
                 Work::Cursor(name, value, _) => small::cursor(db, name, value.as_deref())?,
                 Work::Expire(Expire::Records(below), _) => expire(db, *below, &mut policies)?,
                 Work::Expire(Expire::ToSize(octets_max), _) => expire_to_size(db, *octets_max, &mut policies)?,

@@ -5,9 +5,13 @@
 mod origin;
 
 use judge::checks::Check;
-use judge::evidence::{AuthorField, ContentFacts, Fact, MessageFacts, Origin, RecipientFacts, TlsFacts, UserStanding};
+use judge::evidence::{
+    AuthorField, ContentFacts, Fact, ListHit, ListProof, MessageFacts, Origin, RecipientFacts, TlsFacts, UserStanding,
+};
+use judge::greylist::{GreylistFact, Stranger};
 use judge::lists::{BlacklistHit, WhitelistHit};
 use judge::policy::{Action, Checks, Folder, Policy, Rule};
+use judge::rates::{Amount, Rate, RateNetwork};
 use judge::reason::{Effect, Reason, Source};
 use judge::verdict::{Disposition, Rejection, Verdict};
 use mail::smtp::conduct::Conduct;
@@ -87,7 +91,10 @@ fn recipient(address: &str) -> RecipientFacts {
         passes_forged: false,
         forwarder: None,
         zones: Fact::NotAsked,
+        listed: None,
+        rates: Fact::NotAsked,
         standing: Fact::NotAsked,
+        greylist: Fact::NotAsked,
     }
 }
 
@@ -238,20 +245,62 @@ fn recipient_facts() -> impl Strategy<Value = RecipientFacts> {
         option::of(blacklisted),
         option::of(whitelisted),
         (any::<bool>(), origin::forwarder(), origin::zone_facts()),
+        (listed(), rates(), greylist()),
     )
         .prop_map(
-            |(address, mailbox, user, blacklisted, whitelisted, (passes_forged, forwarder, zones))| RecipientFacts {
-                address,
-                mailbox,
-                user,
-                blacklisted,
-                whitelisted,
-                passes_forged,
-                forwarder,
-                zones,
-                standing: Fact::NotAsked,
+            |(address, mailbox, user, blacklisted, whitelisted, (passes_forged, forwarder, zones), surround)| {
+                let (listed, rates, greylist) = surround;
+                RecipientFacts {
+                    address,
+                    mailbox,
+                    user,
+                    blacklisted,
+                    whitelisted,
+                    passes_forged,
+                    forwarder,
+                    zones,
+                    listed,
+                    rates,
+                    standing: Fact::NotAsked,
+                    greylist,
+                }
             },
         )
+}
+
+fn listed() -> impl Strategy<Value = Option<ListHit>> {
+    let proof = prop_oneof![Just(ListProof::Dkim), Just(ListProof::Spf)];
+    option::of((domain(), proof).prop_map(|(domain, proof)| ListHit { domain, proof }))
+}
+
+fn rates() -> impl Strategy<Value = Fact<Vec<(RateNetwork, Rate)>>> {
+    let amount = || any::<(u64, u64)>().prop_map(|(messages, octets)| Amount { messages, octets });
+    let network = (1..=3_u8, any::<IpAddr>()).prop_map(|(width, address)| RateNetwork { width, address });
+    let rate = (amount(), amount()).prop_map(|(minute, day)| Rate { minute, day });
+    prop_oneof![
+        Just(Fact::NotAsked),
+        line().prop_map(Fact::Unavailable),
+        vec((network, rate), 0..4).prop_map(Fact::Found)
+    ]
+}
+
+fn greylist() -> impl Strategy<Value = Fact<GreylistFact>> {
+    let stranger = prop_oneof![
+        domain().prop_map(Stranger::Domain),
+        (any::<IpAddr>(), line()).prop_map(|(network, reverse_path)| Stranger::Network { network, reverse_path }),
+    ];
+    let fact = (stranger, any::<i64>(), any::<u32>(), any::<bool>());
+    let fact = fact.prop_map(|(stranger, first_s, tries, has_passed)| GreylistFact {
+        stranger,
+        first_s,
+        tries,
+        has_passed,
+    });
+    prop_oneof![
+        Just(Fact::NotAsked),
+        line().prop_map(Fact::Skipped),
+        fact.prop_map(Fact::Found)
+    ]
 }
 
 fn folder() -> impl Strategy<Value = Folder> {
@@ -354,7 +403,7 @@ pub fn any_ending() -> impl Strategy<Value = Ending> {
         line().prop_map(|reply| Outcome::Delivered { reply }),
         "\\PC{0,40}".prop_map(|quarantine| Outcome::Held { quarantine }),
         Just(Outcome::Refused),
-        line().prop_map(|why| Outcome::Deferred { why }),
+        (line(), option::of("[a-z0-9/.]{1,20}")).prop_map(|(why, quarantine)| Outcome::Deferred { why, quarantine }),
         Just(Outcome::Unknown),
     ];
     let reply = prop_oneof![

@@ -2,7 +2,7 @@
 
 use crate::common::{NOW_S, id, record};
 use crate::{Place, block_on, suite};
-use judge::reputation::{Correspondent, History, HistoryRow, Identity};
+use judge::reputation::{Correspondent, History, HistoryRow, Identity, Scope, Votes};
 use mail::{Domain, Line, MailboxId};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -85,6 +85,54 @@ suite! {
     whom_the_owner_wrote_to_is_known_by_address_domain_and_organization,
     a_walk_on_the_reading_thread_asks_the_same,
     labels_of_many_at_once_are_all_kept,
+    mailboxes_have_one_vote_each_in_their_domain_and_on_the_server,
+}
+
+async fn mailboxes_have_one_vote_each_in_their_domain_and_on_the_server(place: Place) {
+    let store = place.open();
+    let names = ["ann@a.example", "bob@a.example", "eve@b.example"];
+    let shop = Identity::Dkim(domain("shop.example"));
+    let say = |user: usize, n, label, at_s| LabelRequest {
+        mailbox: MailboxId::try_from(names[user].to_owned()).unwrap(),
+        ..request(n, label, at_s)
+    };
+    let sayings = [
+        say(0, 1, JUNK, 1),
+        // Her newest counts.
+        say(0, 2, NOT_JUNK, 2),
+        say(1, 1, JUNK, 3),
+        say(2, 3, JUNK, 4),
+    ];
+    learn(&store, &sayings).await;
+    let in_a = Scope::Domain(domain("a.example"));
+    let votes = |scope: Scope, since_s: i64| {
+        let (reader, shop) = (store.reader(), &shop);
+        async move {
+            let votes = reader.votes(&scope, shop, since_s).await.unwrap();
+            (votes.junk, votes.not_junk)
+        }
+    };
+    assert_eq!(votes(in_a.clone(), 0).await, (1, 1));
+    assert_eq!(votes(Scope::Server, 0).await, (2, 1));
+    // A window's edge is within it.
+    assert_eq!(votes(Scope::Server, NOW_S + 3).await, (1, 0));
+    assert_eq!(votes(Scope::Server, NOW_S + 4).await, (0, 0));
+    assert_eq!(votes(Scope::Domain(domain("c.example")), 0).await, (0, 0));
+    // Forgetting the newest brings back the vote before it.
+    learn(&store, &[say(0, 2, None, 5)]).await;
+    assert_eq!(votes(in_a.clone(), 0).await, (2, 0));
+    learn(&store, &[say(0, 1, None, 6), say(1, 1, None, 7)]).await;
+    assert_eq!(votes(in_a, 0).await, (0, 0));
+    assert_eq!(
+        store.reader().stats().await.unwrap().shared,
+        4,
+        "two identities, two scopes"
+    );
+    // What goes by age takes its vote with it.
+    store.expire_history(NOW_S + 99).await.unwrap();
+    store.settle().await.unwrap();
+    assert_eq!(store.reader().stats().await.unwrap().shared, 0);
+    assert_eq!(store.reader().verify().await.unwrap().faults, Vec::<String>::new());
 }
 
 async fn a_label_makes_history_and_forgetting_takes_it_away(place: Place) {
@@ -457,6 +505,22 @@ impl Naive {
         rows.truncate(limit as usize);
         rows
     }
+
+    /// Each of the two mailboxes has one vote, that of its newest message.
+    fn votes(&self, identity: &Identity, since_s: i64) -> Votes {
+        let mut votes = Votes::default();
+        for user in 0..2 {
+            match self.newest(&mailbox(user), identity, i64::MIN, 1).first() {
+                Some((received_s, true)) if *received_s >= since_s => votes.junk += 1,
+                Some((received_s, false)) if *received_s >= since_s => votes.not_junk += 1,
+                _ => {}
+            }
+        }
+        match identity.is_shared() {
+            true => votes,
+            false => Votes::default(),
+        }
+    }
 }
 
 async fn learn(store: &Store, requests: &[LabelRequest]) {
@@ -467,14 +531,23 @@ async fn learn(store: &Store, requests: &[LabelRequest]) {
 }
 
 /// What all questions answer.
-async fn answers(reader: &Reader) -> Vec<Vec<HistoryRow>> {
-    let mut answers = Vec::new();
+async fn answers(reader: &Reader) -> (Vec<Vec<HistoryRow>>, Vec<Votes>) {
+    let (mut answers, mut votes) = (Vec::new(), Vec::new());
+    for scope in scopes() {
+        for identity in identities(10) {
+            votes.push(reader.votes(&scope, &identity, 0).await.unwrap());
+        }
+    }
     for user in 0..2 {
         for identity in identities(10) {
             answers.push(reader.newest(&mailbox(user), &identity, 0, 99).await.unwrap());
         }
     }
-    answers
+    (answers, votes)
+}
+
+fn scopes() -> [Scope; 2] {
+    [Scope::Domain(domain("example.com")), Scope::Server]
 }
 
 proptest! {
@@ -496,6 +569,10 @@ proptest! {
                     let rows: Vec<_> = rows.iter().map(|row| (row.received_s, row.is_junk)).collect();
                     prop_assert_eq!(rows, naive.newest(&user, &identity, since_s, limit));
                 }
+            }
+            for (scope, identity) in scopes().iter().flat_map(|scope| identities(10).into_iter().map(move |i| (scope, i))) {
+                let votes = block_on(store.reader().votes(scope, &identity, NOW_S + since)).unwrap();
+                prop_assert_eq!(votes, naive.votes(&identity, NOW_S + since), "{:?} {:?}", scope, identity);
             }
             prop_assert_eq!(block_on(store.reader().verify()).unwrap().faults, Vec::<String>::new());
         }

@@ -5,7 +5,9 @@ use crate::{Place, suite};
 use judge::reputation::{Correspondent, History, Identity};
 use mail::{Domain, Line, MailboxId};
 use std::time::Duration;
-use store::{GreylistKey, Label, LabelRequest, MemoryDisk, Remembered, Said, Sent, Store, StoreError};
+use store::{
+    GreylistKey, Kept, KeptKey, Label, LabelRequest, LedgerKey, MemoryDisk, Remembered, Said, Sent, Store, StoreError,
+};
 
 const DAY_S: i64 = 24 * 60 * 60;
 
@@ -66,6 +68,9 @@ suite! {
     a_greylist_entry_counts_tries_until_it_ends,
     a_greylist_entry_that_passed_lives_longer_and_never_shorter,
     greylist_entries_that_ended_are_forgotten,
+    a_copy_is_known_by_its_message_and_by_its_place,
+    a_mailbox_keeps_its_newest_copies,
+    copies_end_at_their_time,
     cursors_are_kept_by_name,
     what_is_exported_can_be_imported_and_is_the_same,
     labels_and_sent_mail_are_forgotten_by_age,
@@ -118,6 +123,86 @@ async fn greylist_entries_that_ended_are_forgotten(place: Place) {
     }
     assert_eq!(store.expire_greylist(NOW_S + 219).await, Ok(220));
     assert_eq!(store.reader().stats().await.unwrap().greylist, 31);
+}
+
+/// The `n`th message of a mailbox, kept at `NOW_S + n` for a minute.
+fn kept(user: u64, n: u8) -> Kept {
+    Kept {
+        mailbox: mailbox(user),
+        key: KeptKey::new([n; 16]),
+        at_s: NOW_S + i64::from(n),
+        expires_s: NOW_S + i64::from(n) + 60,
+        octets: 100,
+        source: Line::literal(if n.is_multiple_of(2) {
+            "reputation"
+        } else {
+            "greylisting"
+        }),
+        ledger: LedgerKey::new([n; 32]),
+        recipient: format!("user{user}@example.com"),
+        reference: format!("325/example.com/{user}.{n}"),
+    }
+}
+
+async fn a_copy_is_known_by_its_message_and_by_its_place(place: Place) {
+    let store = place.open();
+    assert_eq!(store.keep(kept(0, 1), 9).await, Ok(Vec::new()));
+    assert_eq!(store.keep(kept(0, 2), 9).await, Ok(Vec::new()));
+    assert_eq!(store.keep(kept(1, 1), 9).await, Ok(Vec::new()));
+    drop(store);
+    let store = place.open();
+    let reader = store.reader();
+    let key = kept(0, 1).key;
+    assert_eq!(reader.kept(&mailbox(0), key).await, Ok(Some(kept(0, 1))));
+    assert_eq!(reader.kept(&mailbox(2), key).await, Ok(None));
+
+    assert_eq!(
+        reader.kept_at(&mailbox(0), kept(0, 2).reference).await,
+        Ok(Some(kept(0, 2)))
+    );
+    assert_eq!(reader.kept_at(&mailbox(1), kept(0, 2).reference).await, Ok(None));
+    assert_eq!(reader.kept_octets("greylisting").await, Ok(200));
+    assert_eq!(reader.stats().await.unwrap().kept, 3);
+
+    // The same message kept elsewhere displaces the copy before; at the same place it displaces nothing.
+    let elsewhere = Kept {
+        reference: "326/example.com/0.1".to_owned(),
+        ..kept(0, 1)
+    };
+    assert_eq!(store.keep(elsewhere.clone(), 9).await, Ok(vec![kept(0, 1)]));
+    assert_eq!(store.keep(elsewhere.clone(), 9).await, Ok(Vec::new()));
+    assert_eq!(store.kept_take(&mailbox(0), key).await, Ok(Some(elsewhere)));
+    assert_eq!(store.kept_take(&mailbox(0), key).await, Ok(None));
+    assert_eq!(store.kept_take(&mailbox(7), key).await, Ok(None));
+    assert_eq!(reader.kept(&mailbox(0), key).await, Ok(None));
+    assert_eq!(reader.kept(&mailbox(1), key).await, Ok(Some(kept(1, 1))));
+}
+
+async fn a_mailbox_keeps_its_newest_copies(place: Place) {
+    let store = place.open();
+    for n in [3, 1, 2] {
+        assert_eq!(store.keep(kept(0, n), 3).await, Ok(Vec::new()));
+    }
+    assert_eq!(store.keep(kept(1, 9), 3).await, Ok(Vec::new()));
+    assert_eq!(store.keep(kept(0, 4), 3).await, Ok(vec![kept(0, 1)]));
+    // A number that was lowered holds with the next copy; and one that is older than all others goes at once.
+    let mut gone = store.keep(kept(0, 5), 2).await.unwrap();
+    gone.sort_by_key(|kept| kept.at_s);
+    assert_eq!(gone, [kept(0, 2), kept(0, 3)]);
+    assert_eq!(store.keep(kept(0, 1), 2).await, Ok(vec![kept(0, 1)]));
+    assert_eq!(store.reader().stats().await.unwrap().kept, 3);
+}
+
+async fn copies_end_at_their_time(place: Place) {
+    let store = place.open();
+    for n in 0..5 {
+        store.keep(kept(u64::from(n % 2), n), 9).await.unwrap();
+    }
+    let mut gone = store.expire_kept(NOW_S + 62).await.unwrap();
+    gone.sort_by_key(|kept| kept.at_s);
+    assert_eq!(gone, [kept(0, 0), kept(1, 1), kept(0, 2)]);
+    assert_eq!(store.expire_kept(NOW_S + 62).await, Ok(Vec::new()));
+    assert_eq!(store.reader().stats().await.unwrap().kept, 2);
 }
 
 async fn cursors_are_kept_by_name(place: Place) {

@@ -6,6 +6,9 @@ use crate::auth::dmarc::{Dmarc, DmarcResult};
 use crate::auth::spf::{Spf, SpfResult};
 use crate::dnsbl::{ZoneFact, ZoneFinding, parse_zones};
 use crate::evidence::{ContentFacts, Origin};
+use crate::greylist::{GreylistFact, Stranger};
+use crate::policy::default_rule;
+use crate::rates::{Amount, Rate, RateNetwork};
 use crate::reputation::{Method, Repute};
 use crate::resolver::Security;
 use crate::virus::VirusScan;
@@ -17,12 +20,23 @@ pub const ZONES: Needs = needs(false, true, false, false);
 pub const VIRUS: Needs = needs(false, false, true, false);
 pub const STANDING: Needs = needs(false, false, false, true);
 
+pub const RATES: Needs = Needs {
+    rates: true,
+    ..needs(false, false, false, false)
+};
+pub const GREYLIST: Needs = Needs {
+    greylist: true,
+    ..needs(false, false, false, false)
+};
+
 pub const fn needs(origin: bool, zones: bool, virus: bool, standing: bool) -> Needs {
     Needs {
         origin,
         zones,
         virus,
         standing,
+        rates: false,
+        greylist: false,
     }
 }
 
@@ -32,6 +46,8 @@ pub fn both(a: Needs, b: Needs) -> Needs {
         zones: a.zones || b.zones,
         virus: a.virus || b.virus,
         standing: a.standing || b.standing,
+        rates: a.rates || b.rates,
+        greylist: a.greylist || b.greylist,
     }
 }
 
@@ -84,7 +100,29 @@ pub fn standing(verdict: Option<Repute>, is_conclusive: bool) -> Fact<Standing> 
         is_conclusive,
         method: Method::MsgFromFull,
         walk: Vec::new(),
+        shared: None,
     })
+}
+
+/// Of somebody who came now for the first time, or has passed before.
+pub fn greylist(has_passed: bool) -> Fact<GreylistFact> {
+    Fact::Found(GreylistFact {
+        stranger: Stranger::Domain(Domain::parse("ann.example").unwrap()),
+        first_s: 0,
+        tries: 1,
+        has_passed,
+    })
+}
+
+/// So many messages within a minute from the client.
+pub fn rates(messages: u64) -> Fact<Vec<(RateNetwork, Rate)>> {
+    let network = RateNetwork {
+        width: 1,
+        address: "192.0.2.1".parse().unwrap(),
+    };
+    let minute = Amount { messages, octets: 0 };
+    let day = Amount::default();
+    Fact::Found(vec![(network, Rate { minute, day })])
 }
 
 pub fn listed(zones: &[(&'static str, bool)]) -> Fact<Vec<ZoneFact>> {
@@ -139,7 +177,10 @@ pub fn new() -> Case {
             passes_forged: false,
             forwarder: None,
             zones: Fact::Found(Vec::new()),
+            listed: None,
+            rates: Fact::Found(Vec::new()),
             standing: standing(None, false),
+            greylist: greylist(false),
         },
         policy: Policy::default(),
     }
@@ -218,6 +259,47 @@ impl Case {
             .check("reputation", defers())
     }
 
+    /// Too much mail from the client's network.
+    pub fn flood(self) -> Case {
+        self.with(|case| case.recipient.rates = rates(500))
+            .check("rate", default_rule("rate"))
+    }
+
+    /// SPF says that the client may not send for a sender of whom nothing is known.
+    pub fn strange(self) -> Case {
+        self.with(|case| case.message.origin.spf_mail_from = spf(SpfResult::SoftFail))
+            .check("strangers", default_rule("strangers"))
+            .little(None)
+    }
+
+    /// No more is known of the sender than his network.
+    pub fn little(self, verdict: Option<Repute>) -> Case {
+        self.with(|case| {
+            case.recipient.standing = Fact::Found(Standing {
+                verdict,
+                is_conclusive: false,
+                method: Method::Ip3,
+                walk: Vec::new(),
+                shared: None,
+            });
+        })
+    }
+
+    /// A first try.
+    pub fn greylisted(self) -> Case {
+        self.check("greylisting", default_rule("greylisting"))
+    }
+
+    /// A mailing list vouches for it.
+    pub fn of_list(self) -> Case {
+        self.with(|case| {
+            case.recipient.listed = Some(ListHit {
+                domain: Domain::parse("list.example").unwrap(),
+                proof: ListProof::Dkim,
+            });
+        })
+    }
+
     pub fn white_ip(self) -> Case {
         self.with(|case| case.recipient.whitelisted = Some(WhitelistHit::Ip(case.message.client)))
     }
@@ -258,6 +340,8 @@ impl Case {
             case.message.virus = Fact::NotAsked;
             case.recipient.zones = Fact::NotAsked;
             case.recipient.standing = Fact::NotAsked;
+            case.recipient.rates = Fact::NotAsked;
+            case.recipient.greylist = Fact::NotAsked;
         })
     }
 
@@ -289,6 +373,12 @@ impl Case {
         }
         if needs.standing {
             self.recipient.standing = from.recipient.standing.clone();
+        }
+        if needs.rates {
+            self.recipient.rates = from.recipient.rates.clone();
+        }
+        if needs.greylist {
+            self.recipient.greylist = from.recipient.greylist.clone();
         }
     }
 }

@@ -49,7 +49,7 @@ fn any_dmarc() -> impl Strategy<Value = Fact<Dmarc>> {
 }
 
 const LINES: &str = "bl.example\nmild.example score\ngood.example allow\n";
-const SWITCHED: [&str; 8] = [
+const SWITCHED: [&str; 11] = [
     "helo",
     "date",
     "dnsbl",
@@ -58,19 +58,25 @@ const SWITCHED: [&str; 8] = [
     "clamav",
     "dmarc",
     "reputation",
+    "rate",
+    "strangers",
+    "greylisting",
 ];
 
 prop_compose! {
     /// Everything is known, whatever it is.
     fn any_case()(
-        spf in any_fact(vec![spf(SpfResult::Pass), spf(SpfResult::Fail), spf(SpfResult::TempError)]),
+        spf in any_fact(vec![spf(SpfResult::Pass), spf(SpfResult::Fail), spf(SpfResult::SoftFail), spf(SpfResult::TempError)]),
         dmarc in any_dmarc(),
         virus in any_fact(vec![Fact::Found(VirusScan::Clean), Fact::Found(VirusScan::Infected(line("Eicar")))]),
         standing in any_fact(vec![standing(None, false), standing(Some(Repute::Junk), true),
-            standing(Some(Repute::NotJunk), true), standing(Some(Repute::NotJunk), false)]),
+            standing(Some(Repute::NotJunk), true), standing(Some(Repute::NotJunk), false),
+            new().little(None).recipient.standing, new().little(Some(Repute::Junk)).recipient.standing]),
+        rates in any_fact(vec![rates(0), rates(500)]),
+        greylist in any_fact(vec![greylist(false), greylist(true)]),
         are_listed in any::<[bool; 3]>(),
         white in 0..5_u8,
-        [is_black, is_unknown, has_shadow] in proptest::array::uniform3(proptest::bool::weighted(0.15)),
+        [is_black, is_unknown, has_shadow, of_list] in proptest::array::uniform4(proptest::bool::weighted(0.15)),
         [passes_forged, whitelist_unknown_users, good_helo, has_date, has_zones] in any::<[bool; 5]>(),
         rules in proptest::collection::vec(any_rule(), SWITCHED.len()),
     ) -> Case {
@@ -91,12 +97,17 @@ prop_compose! {
         if is_unknown {
             case = case.unknown();
         }
+        if of_list {
+            case = case.of_list();
+        }
         case.message.origin.spf_mail_from = spf;
         case.message.origin.dmarc = dmarc;
         case.message.virus = virus;
         case.message.content.has_date = has_date;
         case.message.helo = line(if good_helo { "mx.ann.example" } else { "localhost" });
         case.recipient.standing = standing;
+        case.recipient.rates = rates;
+        case.recipient.greylist = greylist;
         case.recipient.passes_forged = passes_forged;
         case.policy.shadow = has_shadow;
         case.policy.whitelist_unknown_users = whitelist_unknown_users;
@@ -129,7 +140,9 @@ proptest! {
             let is_known = before.message.origin == case.message.origin
                 && before.message.virus == case.message.virus
                 && before.recipient.zones == case.recipient.zones
-                && before.recipient.standing == case.recipient.standing;
+                && before.recipient.standing == case.recipient.standing
+                && before.recipient.rates == case.recipient.rates
+                && before.recipient.greylist == case.recipient.greylist;
             prop_assert!(!is_known, "asked for what is known: {:?}", needs);
         }
         let (gradual, whole) = (case.verdict(), full.verdict());
@@ -141,7 +154,7 @@ proptest! {
     fn shadow_never_makes_it_worse(case in any_case()) {
         let shadowed = case.clone().shadow().verdict();
         let allowed = matches!(shadowed.decisive().map(|reason| reason.source),
-            None | Some(Source::Recipient | Source::WhiteList | Source::Check(Check::Clamav)));
+            None | Some(Source::Recipient | Source::WhiteList | Source::List | Source::Check(Check::Clamav)));
         prop_assert!(allowed, "{:?}", shadowed);
     }
 }

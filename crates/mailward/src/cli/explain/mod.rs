@@ -149,16 +149,19 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
         passes_forged: _,
         forwarder,
         zones,
+        listed,
+        rates,
         standing,
+        greylist,
     } = facts;
-    let listed = match user {
+    let user = match user {
         UserStanding::Valid => "a listed user",
         UserStanding::Anyone => "not listed, but the domain takes mail for anyone",
         UserStanding::Invalid => "listed as invalid",
         UserStanding::Unknown => "not listed",
         UserStanding::NotFromClient => "a listed user, but not for this client",
     };
-    line(out, "to", format_args!("<{address}>, {listed}; mailbox {mailbox}"));
+    line(out, "to", format_args!("<{address}>, {user}; mailbox {mailbox}"));
     if let Some(hit) = forwarder {
         let proof = if hit.is_proven {
             "proven"
@@ -167,6 +170,15 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
         };
         line(out, "forwarder", format_args!("{}, {proof}", hit.name));
     }
+    if let Some(hit) = listed {
+        line(
+            out,
+            "list",
+            format_args!("{}, which may write to this domain", hit.domain),
+        );
+    }
     origin::zones(out, zones);
+    origin::rates(out, rates);
     origin::standing(out, standing);
+    origin::greylist(out, greylist);
 }

@@ -7,6 +7,8 @@ use judge::auth::dmarc::{Dmarc, DmarcResult};
 use judge::auth::spf::{Identity, Spf};
 use judge::dnsbl::{ZoneFact, ZoneFinding};
 use judge::evidence::{Fact, MxExchange, MxFact, Origin};
+use judge::greylist::{GreylistFact, Stranger};
+use judge::rates::{Rate, RateNetwork};
 use judge::reputation::Standing;
 use judge::resolver::Security;
 use judge::virus::VirusScan;
@@ -80,6 +82,42 @@ pub(super) fn standing(out: &mut String, standing: &Fact<Standing>) {
         line(out, "history", standing);
         for step in &standing.walk {
             line(out, "", step);
+        }
+        if let Some(shared) = &standing.shared {
+            line(out, "others", shared);
+        }
+    });
+}
+
+/// How often a stranger has come.
+pub(super) fn greylist(out: &mut String, greylist: &Fact<GreylistFact>) {
+    fact(out, "stranger", greylist, |out, fact| {
+        let who = match &fact.stranger {
+            Stranger::Domain(domain) => format!("known as {domain}, which is proven"),
+            Stranger::Network { network, reverse_path } => {
+                format!("known as <{reverse_path}> from the network {network}")
+            }
+        };
+        let has_passed = if fact.has_passed { ", has passed before" } else { "" };
+        let first = jiff::Timestamp::from_second(fact.first_s).unwrap_or_default();
+        line(
+            out,
+            "stranger",
+            format!("{who}: try {}, the first at {first}{has_passed}", fact.tries),
+        );
+    });
+}
+
+/// How much came from the client's networks before.
+pub(super) fn rates(out: &mut String, rates: &Fact<Vec<(RateNetwork, Rate)>>) {
+    fact(out, "rate", rates, |out, rates| {
+        let is_telling = |(_, rate): &&(RateNetwork, Rate)| rate.day.messages > 0;
+        for (n, (network, rate)) in rates.iter().filter(is_telling).enumerate() {
+            let text = format!(
+                "{} messages before from {} (mask {}) within a day, {} within a minute",
+                rate.day.messages, network.address, network.width, rate.minute.messages
+            );
+            line(out, if n == 0 { "rate" } else { "" }, text);
         }
     });
 }

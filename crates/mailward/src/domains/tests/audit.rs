@@ -110,8 +110,12 @@ const MISTAKES: &[(&str, &str)] = &[
         "note: srv/d.example/checks/junk: not used by this version yet",
     ),
     (
-        "d.example/lists/x",
-        "note: srv/d.example/lists: not used by this version yet",
+        "d.example/lists/some list",
+        "warning: srv/d.example/lists/some list: not a domain: matches nothing",
+    ),
+    (
+        "_global_/list/l.example",
+        "warning: srv/_global_/list: has no effect: only lists hold for all domains\nhint: did you mean `lists`?",
     ),
     (
         "d.example/zones",
@@ -174,6 +178,26 @@ fn each_mistake_is_named_with_the_nearest_right_word() {
         site.touch(&[&format!("srv/{path}")]);
         assert_eq!(only(&site), *expected, "{path}");
     }
+}
+
+#[test]
+fn a_greylist_that_nobody_could_pass_is_a_mistake() {
+    let site = sound();
+    let at = "srv/d.example/checks/greylisting";
+    site.write(
+        at,
+        "delay_s = 7200\naction = \"reject\"\nwindow_s = 3600\nlifetime_s = 0\n",
+    );
+    let mut found = findings(&site);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            format!("warning: {at}:1: nobody could ever pass: `delay_s` (7200) is not less than `window_s` (3600)"),
+            format!("warning: {at}:2: `action` has no effect: strangers are asked to come again"),
+            format!("warning: {at}:4: `lifetime_s` is not a number from 1 to 4294967295"),
+        ]
+    );
 }
 
 #[test]

@@ -4,8 +4,10 @@ use super::super::{Bounds, BoxName, DeliverError, OpenError};
 use super::*;
 use crate::relay::next_hop::NextHopError;
 use UserStanding::{Anyone, Invalid, NotFromClient, Unknown, Valid};
+use judge::greylist::GreylistTimes;
 use judge::lists::{BlacklistHit, WhitelistHit};
 use judge::policy::{Action, CHECKS, Checks, Folder, Recommended, Rule};
+use judge::rates::RateLimits;
 use mail::{Address, Line, MailboxId};
 use proptest::prelude::*;
 
@@ -246,6 +248,68 @@ fn a_file_of_its_own_outranks_all_and_all_outranks_recommended() {
         (checks(&site).helo, checks(&site).date),
         (Some(Rule::soft()), rule(Action::Hold))
     );
+}
+
+#[test]
+fn reputation_brings_along_what_surrounds_it() {
+    let site = Site::new(Mode::Watches);
+    site.touch(&["srv/d.example/checks/reputation"]);
+    let found = checks(&site);
+    assert_eq!(
+        (found.rate, found.strangers),
+        (rule(Action::Defer), rule(Action::Defer))
+    );
+    assert_eq!(found.greylisting, None, "never implied");
+    // As evidence where it is evidence itself; what it does when it acts is its own.
+    site.write("srv/d.example/checks/reputation", "soft = true\naction = \"tag\"");
+    let soft = Rule {
+        soft: true,
+        ..rule(Action::Defer).unwrap()
+    };
+    assert_eq!(checks(&site).strangers, Some(soft));
+    site.write("srv/d.example/checks/strangers", "action = \"tag\"");
+    assert_eq!(checks(&site).strangers, rule(Action::Tag));
+    site.remove("srv/d.example/checks/reputation");
+    assert_eq!(checks(&site).rate, None);
+}
+
+#[test]
+fn rates_and_waits_are_read_and_the_rest_keeps_its_default() {
+    let site = Site::new(Mode::Watches);
+    site.write(
+        "srv/d.example/checks/rate",
+        "messages_minute = 5\nmessages_day = 50\nmebibytes_day = 0x10\nmebibytes_minute = \"7\"",
+    );
+    site.write("srv/d.example/checks/greylisting", "delay_s = 60");
+    let found = checks(&site);
+    let RateLimits { minute, day } = found.rate_limits;
+    assert_eq!(
+        (minute.messages, minute.octets),
+        (5, RateLimits::default().minute.octets)
+    );
+    assert_eq!((day.messages, day.octets), (50, 16 << 20));
+    let expected = GreylistTimes {
+        delay_s: 60,
+        ..GreylistTimes::default()
+    };
+    assert_eq!(
+        (found.greylist_times, found.greylisting),
+        (expected, rule(Action::Defer))
+    );
+}
+
+#[test]
+fn lists_are_those_of_the_domain_and_of_all() {
+    in_all_modes(|site| {
+        let own = "srv/d.example/lists/Lists.A.example";
+        site.touch(&[own, "srv/_global_/lists/b.example", "srv/d.example/lists/x y"]);
+        let domains = site.open();
+        let allows = |name: &str| view(&domains, "d.example").allows_list(&domain(name));
+        assert_eq!(
+            ["lists.a.example", "b.example", "x.lists.a.example", "a.example"].map(allows),
+            [true, true, false, false]
+        );
+    });
 }
 
 #[test]

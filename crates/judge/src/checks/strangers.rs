@@ -1,0 +1,122 @@
+//! `checks/rate`, `checks/strangers` and `checks/greylisting`: what surrounds reputation. Whom a mailbox knows and
+//! welcomes, the last two leave alone.
+
+use super::origin::known;
+use super::reputation::is_known;
+use super::{Group, Opinion};
+use crate::auth::iprev::IprevResult;
+use crate::auth::spf::SpfResult;
+use crate::evidence::{Fact, ForwarderHit, Origin};
+use crate::greylist::{GreylistFact, GreylistTimes};
+use crate::rates::{Rate, RateLimits, RateNetwork};
+use crate::reputation::{Method, Standing};
+use mail::{Line, ReversePath};
+
+/// The original's words.
+const GREYLISTED: &str = "Greylisting in effect - please try again later";
+
+/// `checks/rate`: not too much mail for this mailbox from one network.
+pub fn too_much(rates: &Fact<Vec<(RateNetwork, Rate)>>, octets: u64, limits: &RateLimits) -> Opinion {
+    match known(rates, Group::Rates) {
+        Ok(rates) => limits.passed(rates, octets).into(),
+        Err(opinion) => opinion,
+    }
+}
+
+/// `checks/strangers`: of a sender about whom at most networks and signing domains are known, SPF must not say that the
+/// client may not send for it; and where junk is known of them, the client's reverse name must lead back to it.
+pub fn suspicion(
+    path: &ReversePath,
+    standing: &Fact<Standing>,
+    origin: &Origin,
+    forwarder: Option<&ForwarderHit>,
+) -> Opinion {
+    let standing = match standing {
+        // Those who forward mail send for everybody's domain.
+        _ if is_forwarder(forwarder) => return Opinion::Passes,
+        Fact::Found(standing) => standing,
+        Fact::NotAsked => return ask_first(origin),
+        // Nobody is taken for a stranger because the store is down.
+        Fact::Skipped(_) | Fact::Unavailable(_) => return Opinion::Passes,
+    };
+    if standing.is_welcome() || !is_little(standing.method) {
+        return Opinion::Passes;
+    }
+    if let Some(spf) = origin.spf_mail_from.found()
+        && matches!(spf.result, SpfResult::Fail | SpfResult::SoftFail)
+    {
+        let who = match path.is_null() {
+            true => spf.domain.to_string(),
+            false => path.folded(),
+        };
+        let text = format!(
+            "SPF {} for {who}, and this mailbox does not know the sender",
+            spf.result
+        );
+        return Opinion::Fails(Line::reason(text.as_bytes()));
+    }
+    let has_no_name = origin
+        .iprev
+        .found()
+        .is_some_and(|iprev| matches!(iprev.result, IprevResult::Fail | IprevResult::PermError));
+    match has_no_name && standing.is_junk_known() {
+        true => Opinion::Fails(Line::reason(
+            format!(
+                "the client has no confirmed reverse name, and junk is known of it ({})",
+                match &standing.shared {
+                    Some(shared) => shared.asked.to_string(),
+                    None => standing.method.to_string(),
+                }
+            )
+            .as_bytes(),
+        )),
+        false => Opinion::Passes,
+    }
+}
+
+/// `checks/greylisting`: whether a stranger must still wait.
+pub fn must_wait(greylist: &Fact<GreylistFact>, now_s: i64, times: &GreylistTimes) -> Opinion {
+    let fact = match known(greylist, Group::Greylist) {
+        Ok(fact) => fact,
+        Err(opinion) => return opinion,
+    };
+    match fact.has_passed || times.left_s(fact.first_s, fact.tries, now_s) == 0 {
+        true => Opinion::Passes,
+        false => Opinion::Fails(Line::literal(GREYLISTED)),
+    }
+}
+
+/// An opinion about strangers: none of whom the mailbox knows and welcomes, and of forwarders.
+pub fn unless_known(
+    standing: &Fact<Standing>,
+    origin: &Origin,
+    forwarder: Option<&ForwarderHit>,
+    opinion: Opinion,
+) -> Opinion {
+    match standing {
+        _ if is_forwarder(forwarder) => Opinion::Passes,
+        Fact::NotAsked => ask_first(origin),
+        standing if is_known(standing) => Opinion::Passes,
+        Fact::Found(_) | Fact::Skipped(_) | Fact::Unavailable(_) => opinion,
+    }
+}
+
+/// A standing rests on proven names, so the origin comes first.
+fn ask_first(origin: &Origin) -> Opinion {
+    Opinion::Open(match origin.is_open() {
+        true => Group::Origin,
+        false => Group::Standing,
+    })
+}
+
+fn is_forwarder(forwarder: Option<&ForwarderHit>) -> bool {
+    forwarder.is_some_and(|hit| hit.is_proven)
+}
+
+/// Whether nothing is known of the author.
+fn is_little(method: Method) -> bool {
+    matches!(
+        method,
+        Method::DkimSpf | Method::Ip1 | Method::Ip2 | Method::Ip3 | Method::None
+    )
+}

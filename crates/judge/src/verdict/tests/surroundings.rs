@@ -1,0 +1,190 @@
+//! What surrounds reputation: rates, strangers, greylisting, allowed lists.
+
+use super::case::*;
+use super::*;
+use crate::auth::iprev::{Iprev, IprevResult};
+use crate::auth::spf::SpfResult;
+use crate::evidence::ForwarderHit;
+use crate::reputation::Repute;
+
+fn no_reverse_name() -> Fact<Iprev> {
+    Fact::Found(Iprev {
+        result: IprevResult::PermError,
+        name: None,
+        claimed: None,
+        security: crate::resolver::Security::Unknown,
+        why: line("no name"),
+    })
+}
+
+#[test]
+fn what_surrounds_reputation_has_its_place() {
+    let r = Rule::default;
+    expect(vec![
+        (
+            "rates behind the plain checks",
+            new().helo(r()).flood(),
+            POLICY,
+            "helo decisive, rate overruled",
+        ),
+        (
+            "rates before viruses",
+            new().flood().virus(r()).forged(r()),
+            Disposition::Defer,
+            "rate decisive, clamav overruled, dmarc overruled",
+        ),
+        (
+            "rates, whitelisted",
+            new().flood().white_ip(),
+            Disposition::Accept,
+            "white_list decisive, rate overruled",
+        ),
+        (
+            "rates, in shadow",
+            new().flood().shadow(),
+            Disposition::Accept,
+            "rate shadowed",
+        ),
+        (
+            "strangers behind reputation",
+            new().strange().stands(Repute::Junk, true),
+            POLICY,
+            "reputation decisive",
+        ),
+        (
+            "strangers before greylisting",
+            new().strange().greylisted(),
+            Disposition::Defer,
+            "strangers decisive, greylisting overruled",
+        ),
+        (
+            "a stranger without a reverse name, of whose network junk is known",
+            new().strange().little(Some(Repute::Junk)).with(|case| {
+                case.message.origin.spf_mail_from = spf(SpfResult::Pass);
+                case.message.origin.iprev = no_reverse_name();
+            }),
+            Disposition::Defer,
+            "strangers decisive",
+        ),
+        (
+            "a stranger without a reverse name",
+            new().strange().with(|case| {
+                case.message.origin.spf_mail_from = spf(SpfResult::Pass);
+                case.message.origin.iprev = no_reverse_name();
+            }),
+            Disposition::Accept,
+            "",
+        ),
+    ]);
+}
+
+#[test]
+fn greylisting_comes_last_before_content() {
+    let mild = ("mild.example score\n", [("mild.example", true)]);
+    expect(vec![
+        (
+            "greylisting",
+            new().greylisted().zones(mild.0, &mild.1),
+            Disposition::Defer,
+            "greylisting decisive, dnsbl evidence",
+        ),
+        (
+            "greylisting, come again",
+            new().greylisted().with(|case| case.recipient.greylist = greylist(true)),
+            Disposition::Accept,
+            "",
+        ),
+        (
+            "greylisting, waited long enough",
+            new().greylisted().with(|case| case.message.received_s = 300),
+            Disposition::Accept,
+            "",
+        ),
+    ]);
+}
+
+#[test]
+fn a_good_standing_and_a_proven_forwarder_are_no_strangers() {
+    let strange = || new().strange().greylisted();
+    let forwarder = |is_proven| {
+        strange().with(|case| {
+            let name = line("mx.forward.example");
+            case.recipient.forwarder = Some(ForwarderHit { name, is_proven });
+        })
+    };
+    expect(vec![
+        (
+            "known",
+            strange().stands(Repute::NotJunk, true),
+            Disposition::Accept,
+            "reputation evidence",
+        ),
+        (
+            "known, though reputation is off",
+            strange().with(|case| case.recipient.standing = standing(Some(Repute::NotJunk), true)),
+            Disposition::Accept,
+            "",
+        ),
+        (
+            "seen before, not for certain: no stranger to SPF, and yet greylisted",
+            strange().stands(Repute::NotJunk, false),
+            Disposition::Defer,
+            "reputation evidence, greylisting decisive",
+        ),
+        ("a forwarder", forwarder(true), Disposition::Accept, ""),
+        (
+            "who only says so",
+            forwarder(false),
+            Disposition::Defer,
+            "strangers decisive, greylisting overruled",
+        ),
+        (
+            "nobody is a stranger because the store is down",
+            strange().with(|case| {
+                case.recipient.standing = Fact::Unavailable(line("no store"));
+                case.recipient.greylist = Fact::Unavailable(line("no store"));
+            }),
+            Disposition::Accept,
+            "greylisting evidence",
+        ),
+    ]);
+}
+
+#[test]
+fn an_allowed_list_is_spared_what_asks_who_it_is() {
+    let r = Rule::default;
+    let list = || new().forged(r()).stands(Repute::Junk, true).greylisted().of_list();
+    let mild = ("mild.example score\n", [("mild.example", true)]);
+    expect(vec![
+        (
+            "dmarc and all behind it",
+            list().zones(mild.0, &mild.1),
+            Disposition::Accept,
+            "dmarc evidence, reputation evidence, greylisting evidence, lists decisive",
+        ),
+        (
+            "strangers",
+            new().strange().of_list(),
+            Disposition::Accept,
+            "strangers evidence, lists decisive",
+        ),
+        (
+            "never a virus",
+            list().virus(r()),
+            POLICY,
+            "clamav decisive, dmarc evidence, reputation evidence, greylisting evidence, lists overruled",
+        ),
+        (
+            "never a plain check, nor a flood",
+            new().helo(r()).flood().of_list(),
+            POLICY,
+            "helo decisive, rate overruled, lists overruled",
+        ),
+        (
+            "nor a blacklist",
+            list().black(),
+            POLICY,
+            "black_list decisive, dmarc evidence, reputation evidence, greylisting evidence, lists overruled",
+        ),
+    ]);
+}
