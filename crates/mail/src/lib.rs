@@ -8,6 +8,7 @@
 //! - [`text`]: foreign text made safe for one line of a log, a reply, a header or a terminal.
 //! - [`message`]: header and body of a message, as received (RFC 5322).
 //! - [`auth_results`]: what was proven of a message, as a header field (RFC 8601).
+//! - [`received`]: who gave a message to whom, as hosts on its way wrote it (RFC 5321 §4.4).
 //! - [`proxy`]: the header by which a balancer names the client.
 //! - [`smtp`]: command grammar, the server's session and the client's, without sockets.
 //! - [`limits`]: the sizes that bound all of it.
@@ -23,6 +24,7 @@ mod domain;
 pub mod limits;
 mod message;
 pub mod proxy;
+pub mod received;
 mod reply;
 pub mod smtp;
 mod text;

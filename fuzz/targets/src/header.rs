@@ -2,6 +2,7 @@
 
 use judge::evidence::{AuthorField, ContentFacts};
 use mail::limits::{HEADER_FIELDS_MAX, HEADER_OCTETS_MAX};
+use mail::received::{RECEIVED_OCTETS_MAX, parse};
 use mail::{Line, Message};
 
 /// Fields and body are the octets in their order; facts are few, bounded, and read back as they were stored.
@@ -65,4 +66,53 @@ fn first(message: &Message<'_>, name: &str) -> Line {
     message
         .first(name)
         .map_or_else(Line::default, |field| Line::reason(&field.value()))
+}
+
+/// Any Received field is read within limits or refused, folded or not; whatever a client calls itself in SMTP, it is not
+/// taken for its address, nor for who wrote the field.
+pub fn received(octets: &[u8]) {
+    let found = parse(octets);
+    assert!(found.is_none() || octets.len() <= RECEIVED_OCTETS_MAX);
+    if let Some(found) = &found {
+        assert!(found.has_from || found.address.is_none() && found.helo.is_none() && found.reverse_name.is_none());
+        assert!(found.reverse_name.is_none() || found.address.is_some());
+        assert!(found.date.as_str().chars().count() <= 100);
+    }
+    let folded: Vec<u8> = octets
+        .iter()
+        .flat_map(|b| {
+            if *b == b' ' {
+                &b"\r\n "[..]
+            } else {
+                std::slice::from_ref(b)
+            }
+        })
+        .copied()
+        .collect();
+    if folded.len() <= RECEIVED_OCTETS_MAX {
+        assert_eq!(parse(&folded), found, "folding changes the field");
+    }
+    let is_blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n');
+    if octets.is_empty() || octets.len() > 1000 || octets.iter().any(is_blank) {
+        // No HELO name.
+        return;
+    }
+    let value = [
+        b"from ",
+        octets,
+        b" (unknown [198.51.100.7]) by mx.b.example (Postfix) with ESMTP id 1; x",
+    ]
+    .concat();
+    if let Some(found) = parse(&value) {
+        let told = |line: &Option<Line>, expected: &str| line.as_ref().is_none_or(|line| line.as_str() == expected);
+        let address = found.address.map(|address| address.to_string());
+        assert!(
+            address.is_none_or(|address| address == "198.51.100.7"),
+            "the client named its address"
+        );
+        assert!(
+            told(&found.by, "mx.b.example") && told(&found.protocol, "ESMTP"),
+            "the client wrote the field"
+        );
+    }
 }

@@ -28,7 +28,7 @@ mod spf;
 
 pub use auth::{auth_results, author, dmarc_record};
 pub use dkim::dkim_message;
-pub use header::header;
+pub use header::{header, received};
 pub use messages::{bdat_decoder, data_decoder, dot_stuffing};
 pub use names::{address, command, domain, line};
 pub use peers::{proxy_header, xclient};
@@ -40,7 +40,7 @@ pub use spf::spf_record;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("smtp_session", smtp_session),
     ("data_decoder", data_decoder),
     ("bdat_decoder", bdat_decoder),
@@ -50,6 +50,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("xclient", xclient),
     ("command", command),
     ("header", header),
+    ("received", received),
     ("address", address),
     ("domain", domain),
     ("line", line),
