@@ -129,6 +129,31 @@ impl Sender {
 }
 
 impl AuthorClaim {
+    /// Of what stands in a From field; `is_validated` says whether somebody proved to be that organization.
+    pub(super) fn new(
+        address: &Line,
+        domain: &Domain,
+        suffixes: &PublicSuffixes,
+        is_validated: impl FnOnce(&Domain) -> bool,
+    ) -> AuthorClaim {
+        // The grammar of the From field has more local parts than that of an envelope.
+        let parsed = Address::parse(address.as_str()).ok();
+        let before = || address.as_str().rsplit_once('@').map_or("", |(local, _)| local);
+        let written = parsed
+            .as_ref()
+            .map_or_else(before, |address| address.local().as_str())
+            .to_owned();
+        let folded = parsed.as_ref().map(|address| address.local().folded().into_owned());
+        let organization = suffixes.organizational(domain);
+        AuthorClaim {
+            local: line(&folded.unwrap_or_else(|| written.to_lowercase())),
+            written: line(&written),
+            domain: domain.clone(),
+            is_validated: is_validated(&organization),
+            organization,
+        }
+    }
+
     /// The address, among proven or unproven ones.
     pub(super) fn address(&self, validated: bool) -> Identity {
         Identity::Author {
@@ -190,7 +215,8 @@ pub(crate) fn mask_bits(address: IpAddr, width: u8) -> u32 {
     found.copied().unwrap_or(0)
 }
 
-fn line(text: &str) -> Line {
+/// A local part as history keeps it.
+pub(super) fn line(text: &str) -> Line {
     Line::clean(text.as_bytes(), LOCAL_CHARS_MAX)
 }
 
@@ -202,22 +228,9 @@ fn author(facts: &MessageFacts, suffixes: &PublicSuffixes) -> Option<AuthorClaim
     let Author::One { address, domain } = facts.origin.author.found()? else {
         return None;
     };
-    // The grammar of the From field has more local parts than that of an envelope.
-    let parsed = Address::parse(address.as_str()).ok();
-    let before = || address.as_str().rsplit_once('@').map_or("", |(local, _)| local);
-    let written = parsed
-        .as_ref()
-        .map_or_else(before, |address| address.local().as_str())
-        .to_owned();
-    let folded = parsed.as_ref().map(|address| address.local().folded().into_owned());
-    let organization = suffixes.organizational(domain);
-    Some(AuthorClaim {
-        local: line(&folded.unwrap_or_else(|| written.to_lowercase())),
-        written: line(&written),
-        domain: domain.clone(),
-        is_validated: is_aligned(facts, &organization, suffixes),
-        organization,
-    })
+    Some(AuthorClaim::new(address, domain, suffixes, |organization| {
+        is_aligned(facts, organization, suffixes)
+    }))
 }
 
 /// Whether SPF or DKIM proves the author's organization. Strict or relaxed, and whether or not there is a DMARC record,

@@ -1,5 +1,6 @@
 //! The table against a second reading of it, edges, and what must hold for any history.
 
+mod letter;
 mod model;
 mod sender;
 
