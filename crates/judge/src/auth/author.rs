@@ -14,7 +14,7 @@ mod lenient;
 mod tests;
 
 use mail::limits::{DOMAIN_OCTETS_MAX, LOCAL_PART_OCTETS_MAX};
-use mail::{Domain, Field, Line, Message};
+use mail::{Address, Domain, Field, Line, Message};
 use serde::{Deserialize, Serialize};
 
 /// Of more domains than these none is kept.
@@ -57,6 +57,7 @@ pub fn read(message: &Message<'_>) -> Author {
         domains,
         has_hidden_words,
         fault,
+        all: _,
     } = found;
     let unreadable = |fault: Fault| match lenient::read(value) {
         Some((address, domain)) if count == 1 => Author::One { address, domain },
@@ -75,6 +76,19 @@ pub fn read(message: &Message<'_>) -> Author {
     }
 }
 
+/// The addresses of a To, Cc or Bcc field, which have the syntax of a From field; at most `count_max`. Of a field that
+/// cannot be read those before the fault: what somebody's own program wrote about his own mail hides nobody.
+pub fn addresses(field: &Field<'_>, count_max: usize) -> Vec<Address> {
+    let mut found = Found {
+        all: Some((Vec::new(), count_max)),
+        ..Found::default()
+    };
+    // What stands behind the fault is lost, and nothing else.
+    let _ = (Reader { rest: value_of(field) }).list(&mut found);
+    let (all, _) = found.all.unwrap_or_default();
+    all
+}
+
 /// Whether something that looks like an address may be of another domain.
 fn has_another(value: &[u8], domain: &Domain) -> bool {
     let several = value.iter().filter(|&&octet| octet == b'@').count() > 1;
@@ -90,6 +104,8 @@ struct Found {
     /// Words that belong to no address, and in which a program may find one: encoded words, or a quoted `@`.
     has_hidden_words: bool,
     fault: Option<Fault>,
+    /// All addresses that an envelope could carry, and how many are kept; where they are asked for.
+    all: Option<(Vec<Address>, usize)>,
 }
 
 /// Why an author cannot be read.
@@ -491,6 +507,11 @@ impl Found {
     fn add(&mut self, (address, domain): (Line, Domain)) {
         if self.domains.len() < DOMAINS_MAX && !self.domains.contains(&domain) {
             self.domains.push(domain.clone());
+        }
+        if let Some((all, count_max)) = &mut self.all
+            && all.len() < *count_max
+        {
+            all.extend(Address::parse(address.as_str()));
         }
         self.first.get_or_insert((address, domain));
     }

@@ -363,3 +363,33 @@ fn an_address_in_words_that_have_none_is_another_author() {
         );
     }
 }
+
+#[test]
+fn all_addresses_of_a_list_are_read_up_to_a_fault() {
+    let of = |value: &str, count_max| {
+        let header = format!("To: {value}\r\n\r\n");
+        let message = Message::parse(header.as_bytes());
+        let all = addresses(&message.fields()[0], count_max);
+        all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    for (value, expected) in [
+        (
+            "Ann <Ann@x.example>, bob@y.example (Bob)",
+            "Ann@x.example bob@y.example",
+        ),
+        (
+            "Friends: \"Smith, A\" <a@x.example>,\r\n =?utf-8?q?B?= <b@x.example>;, c@z.example",
+            "a@x.example b@x.example c@z.example",
+        ),
+        ("undisclosed-recipients:;", ""),
+        ("\"a b\"@x.example, c@[192.0.2.1], d@x.example", "\"a b\"@x.example"),
+        ("a@x.example, (", "a@x.example"),
+        ("", ""),
+    ] {
+        assert_eq!(of(value, 9), expected, "{value}");
+    }
+    assert_eq!(
+        of(&"a@x.example,".repeat(9_000), 3),
+        "a@x.example a@x.example a@x.example"
+    );
+}
