@@ -27,7 +27,7 @@ use judge::lists::Probe;
 use judge::policy::Policy;
 use judge::rates::{Rate, RateNetwork};
 use judge::reputation::{
-    self, AuthorClaim, History, HistoryUnavailable, Method, ReversePathClaim, Sender, Standing, networks,
+    self, AuthorClaim, History, HistoryUnavailable, Letter, Method, ReversePathClaim, Sender, Standing, networks,
 };
 use judge::resolver::Resolver;
 use judge::verdict::{Needs, Step, Verdict, conclude, decide};
@@ -397,6 +397,11 @@ impl Inquiry {
     pub fn sender(&self, facts: &MessageFacts, recipient: &RecipientFacts) -> Sender {
         let forwarded = recipient.forwarder.as_ref().is_some_and(|hit| hit.is_proven);
         Sender::of(facts, &self.suffixes, forwarded)
+    }
+
+    /// The same of a letter that came before the gateway did.
+    pub fn sender_of(&self, letter: &Letter) -> Sender {
+        letter.sender(&self.suffixes)
     }
 
     /// Somebody to whom only these things are known: for questions of people about a sender.

@@ -68,8 +68,12 @@ pub struct Letter {
 pub struct Opened {
     /// What is learnt.
     pub letter: Letter,
-    /// Texts of dates, the one to be believed first.
-    pub dates: Vec<Line>,
+    /// Texts of dates: of the topmost Received field that a trusted host wrote,
+    pub trusted_date: Option<Line>,
+    /// of the topmost one, whoever wrote it,
+    pub top_date: Option<Line>,
+    /// and of the Date field, which is the sender's.
+    pub written_date: Option<Line>,
     /// A trusted host wrote a Received field.
     pub has_border: bool,
     /// A trusted host wrote results.
@@ -157,7 +161,9 @@ impl Letter {
                 dkim: Vec::new(),
                 client: walk.border().and_then(|border| border.address),
             },
-            dates: walk.dates(message),
+            trusted_date: walk.first.as_ref().map(|first| first.date.clone()),
+            top_date: walk.top.as_ref().map(|top| top.date.clone()),
+            written_date: message.first("Date").map(|field| Line::reason(&field.value())),
             has_border: walk.border.is_some(),
             has_results: false,
             has_results_beneath: false,
@@ -295,14 +301,14 @@ impl Opened {
 
 /// What a walk down the Received fields found.
 struct Walk {
-    /// Place of the last field that a trusted host wrote, among all fields, and how many trusted ones there are.
+    /// The last field that a trusted host wrote, and its place among all fields.
     border: Option<(usize, Received)>,
     /// The topmost field, and the topmost that a trusted host wrote.
     top: Option<Received>,
     first: Option<Received>,
     /// Place of the next Received field behind the border; without a border, behind the topmost one.
     end: usize,
-    /// What stands above here was not written by the sender.
+    /// What stands above this place was not written by the sender.
     above: usize,
 }
 
@@ -375,12 +381,6 @@ impl Walk {
         let value = field.value();
         let text = std::str::from_utf8(&value).ok()?;
         ReversePath::parse(text.trim().strip_prefix('<')?.strip_suffix('>')?).ok()
-    }
-
-    fn dates(&self, message: &Message<'_>) -> Vec<Line> {
-        let received = [&self.first, &self.top].into_iter().flatten();
-        let written = message.first("Date").map(|field| Line::reason(&field.value()));
-        received.map(|received| received.date.clone()).chain(written).collect()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::control::client;
 use super::desk::{Caller, Desk, Out};
-use super::{Trouble, label, load, quarantine, report, reputation, status, why};
+use super::{Trouble, label, learn, load, quarantine, report, reputation, status, why};
 use crate::config::Config;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ pub(super) enum Ask {
     Report(report::Options),
     Label(label::LabelAsk),
     Sent(label::SentOptions),
+    Learn(learn::LearnAsk),
     Reputation(reputation::Question),
 }
 
@@ -27,7 +29,7 @@ impl Ask {
     /// Whether a user of the machine may ask it, of mail of their own.
     fn is_for_owners(&self) -> bool {
         match self {
-            Ask::Why(_) | Ask::Label(_) | Ask::Sent(_) | Ask::Reputation(_) => true,
+            Ask::Why(_) | Ask::Label(_) | Ask::Sent(_) | Ask::Learn(_) | Ask::Reputation(_) => true,
             Ask::Quarantine(options) => options.is_for_owners(),
             Ask::Status(_) | Ask::Reload | Ask::Report(_) => false,
         }
@@ -37,7 +39,7 @@ impl Ask {
     fn is_ended_unread(&self) -> bool {
         match self {
             Ask::Quarantine(options) => options.is_ended_unread(),
-            Ask::Reload | Ask::Label(_) | Ask::Sent(_) => true,
+            Ask::Reload | Ask::Label(_) | Ask::Sent(_) | Ask::Learn(_) => true,
             Ask::Why(_) | Ask::Status(_) | Ask::Report(_) | Ask::Reputation(_) => false,
         }
     }
@@ -61,12 +63,45 @@ pub(super) fn run(path: Option<&Path>, ask: Ask) -> Result<ExitCode, Trouble> {
         errors: &mut errors,
         columns: columns(),
     };
-    let exit = match client::connect(&socket(&config))? {
-        Some(daemon) => daemon.answer(ask, &mut out)?,
-        None => answer(&Desk::alone(config)?, &ask, &mut out)?,
-    };
+    let exit = Counter::open(config)?.ask(ask, &mut out)?;
     out.text.flush()?;
     Ok(ExitCode::from(exit))
+}
+
+/// Who answers all questions of one command: the daemon, if one answers, else a desk of its own.
+pub(super) enum Counter {
+    /// At this socket; and a connection that nothing was asked over yet.
+    Daemon(PathBuf, Cell<Option<client::Daemon>>),
+    Alone(Box<Desk>),
+}
+
+impl Counter {
+    pub(super) fn open(config: Config) -> Result<Counter, Trouble> {
+        let socket = socket(&config);
+        Ok(match client::connect(&socket)? {
+            Some(daemon) => Counter::Daemon(socket, Cell::new(Some(daemon))),
+            None => Counter::Alone(Box::new(Desk::alone(config)?)),
+        })
+    }
+
+    /// The exit code.
+    pub(super) fn ask(&self, ask: Ask, out: &mut Out<'_>) -> Result<u8, Trouble> {
+        let (socket, knocked) = match self {
+            Counter::Daemon(socket, knocked) => (socket, knocked),
+            Counter::Alone(desk) => return answer(desk, &ask, out),
+        };
+        let daemon = match knocked.take() {
+            Some(daemon) => Some(daemon),
+            None => client::connect(socket)?,
+        };
+        match daemon {
+            Some(daemon) => daemon.answer(ask, out),
+            None => Err(Trouble::hint(
+                "the daemon has gone",
+                "what it confirmed is kept; run the command again",
+            )),
+        }
+    }
 }
 
 /// Where a command says what it did. Of work that is ended unread, what nobody takes is lost; otherwise that nobody
@@ -99,7 +134,7 @@ pub(super) fn answer(desk: &Desk, ask: &Ask, out: &mut Out<'_>) -> Result<u8, Tr
     {
         return Err(Trouble::hint(
             format!("only root and the daemon's user may ask this; you may ask about mail for {mailbox}"),
-            "`mailward why`, `label`, `sent`, `reputation` and `quarantine list`, `search`, `show` and `release` are yours",
+            "`mailward why`, `label`, `sent`, `learn`, `reputation` and `quarantine list`, `search`, `show` and `release` are yours",
         ));
     }
     match ask {
@@ -110,6 +145,7 @@ pub(super) fn answer(desk: &Desk, ask: &Ask, out: &mut Out<'_>) -> Result<u8, Tr
         Ask::Report(options) => report::run(desk, options, out),
         Ask::Label(label) => label.answer(desk, out),
         Ask::Sent(options) => label::sent(desk, options, out),
+        Ask::Learn(learn) => learn.answer(desk, out),
         Ask::Reputation(question) => question.answer(desk, out),
     }
 }
@@ -123,7 +159,7 @@ fn reload(desk: &Desk, out: &mut Out<'_>) -> Result<u8, Trouble> {
 }
 
 /// The terminal's width, from the shell; what goes into a pipe is wide.
-fn columns() -> usize {
+pub(super) fn columns() -> usize {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     columns
         .filter(|_| std::io::stdout().is_terminal())

@@ -8,11 +8,11 @@ use super::daemon::Daemon;
 use super::{Trouble, ask};
 use crate::config::Config;
 use crate::domains::{Domains, Found, Roots};
-use crate::gateway::Runtime;
+use crate::gateway::{Runtime, Seal};
 use crate::inquiry::Inquiry;
 use crate::quarantine::{Entry, Quarantine};
 use crate::relay::Relays;
-use mail::{Address, LocalPart, MailboxId};
+use mail::{Address, Line, LocalPart, MailboxId};
 use std::cell::OnceCell;
 use std::future::Future;
 use std::io::{self, Write};
@@ -194,6 +194,17 @@ impl Desk {
         Ok(alone.inquiry.get_or_init(|| inquiry))
     }
 
+    /// The key with which ids are sealed.
+    pub(super) fn seal(&self) -> Result<Seal, Trouble> {
+        let state = &self.config().paths.state;
+        Seal::load(state).map_err(|error| Trouble::new(format!("cannot read the key in {}: {error}", state.display())))
+    }
+
+    /// Whose box mail for an address belongs to, if any of ours.
+    pub(super) fn own_mailbox(&self, address: &Address) -> Result<Option<MailboxId>, Trouble> {
+        Ok(mailbox(self.domains()?, address))
+    }
+
     /// Whose box mail for an address belongs to, where its domain is ours.
     pub(super) fn mailbox_of(&self, text: &str) -> Result<MailboxId, Trouble> {
         let address = Address::parse(text).map_err(|error| Trouble::new(format!("{error}: `{text}`")))?;
@@ -252,6 +263,14 @@ fn mailbox(domains: &Domains, address: &Address) -> Option<MailboxId> {
 }
 
 impl Caller {
+    /// Who it is, as it is kept with what they say.
+    pub(super) fn name(&self) -> Line {
+        match self {
+            Caller::Operator => Line::literal("operator"),
+            Caller::Owner(mailbox) => Line::reason(mailbox.to_string().as_bytes()),
+        }
+    }
+
     /// Who a process of user `uid` is to a daemon that runs as `own_uid`. Looks the login up, which may block.
     pub(super) fn of(uid: u32, own_uid: u32, runtime: &Runtime) -> Result<Caller, Trouble> {
         if uid == 0 || uid == own_uid {

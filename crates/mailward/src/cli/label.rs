@@ -4,10 +4,9 @@
 //! `X-Mailward-Id` in it says which one it is, and its seal that the gateway wrote that.
 
 use super::ask::{self, Ask};
-use super::desk::{Caller, Desk, Out};
+use super::desk::{Desk, Out};
 use super::scan::sources::{Found, Sources};
 use super::{Trouble, complain, harmless, load};
-use crate::gateway::Seal;
 use clap::{Args, ValueEnum};
 use judge::evidence::RecipientFacts;
 use mail::{Address, Line, MailboxId, Message};
@@ -103,20 +102,24 @@ pub(super) fn run(config: Option<&Path>, options: &Options) -> Result<ExitCode, 
 
 /// What the message says of itself.
 fn sealed_id(found: Found) -> Result<Named, String> {
-    let message = Message::parse(&found.octets);
-    let field = message.first("X-Mailward-Id").map(|field| field.value().into_owned());
-    let text = String::from_utf8(field.unwrap_or_default()).unwrap_or_default();
-    match text.split_once(' ') {
+    match sealed(&Message::parse(&found.octets)) {
         Some((id, seal)) => Ok(Named {
             name: found.name,
-            id: id.to_owned(),
-            seal: Some(seal.trim().to_owned()),
+            id,
+            seal: Some(seal),
         }),
         None => Err(format!(
             "{}: no X-Mailward-Id field, so it did not come through the gateway",
             found.name
         )),
     }
+}
+
+/// The id that a message shows, and what shall prove it.
+pub(super) fn sealed(message: &Message<'_>) -> Option<(String, String)> {
+    let value = message.first("X-Mailward-Id")?.value();
+    let (id, seal) = std::str::from_utf8(&value).ok()?.split_once(' ')?;
+    Some((id.to_owned(), seal.trim().to_owned()))
 }
 
 impl LabelAsk {
@@ -151,7 +154,7 @@ impl LabelAsk {
         let mut at_s = jiff::Timestamp::now().as_second();
         let mut labelled = Labelled::Holds;
         for _ in 0..TRIES_MAX {
-            let request = self.request(desk, id, &stored, facts, at_s)?;
+            let request = request(desk, &stored, facts, id, self.said(desk, at_s))?;
             labelled = desk.wait(store.label(request)).map_err(|error| error.to_string())?;
             // Who speaks now speaks last, though clocks may say that it was the same second, or even before.
             match &labelled {
@@ -175,60 +178,58 @@ impl LabelAsk {
         }
     }
 
-    fn request(
-        &self,
-        desk: &Desk,
-        id: MailwardId,
-        stored: &Stored,
-        facts: &RecipientFacts,
-        at_s: i64,
-    ) -> Result<LabelRequest, String> {
-        let sender = desk
-            .inquiry()
-            .map_err(|t| t.text())?
-            .sender(&stored.record.facts, facts);
-        let by = match desk.caller() {
-            Caller::Operator => Line::literal("operator"),
-            Caller::Owner(mailbox) => Line::reason(mailbox.to_string().as_bytes()),
-        };
-        Ok(LabelRequest {
-            mailbox: facts.mailbox.clone(),
-            id,
-            said: Said {
-                label: match self.what {
-                    What::Junk => Some(Label::Junk),
-                    What::Notjunk => Some(Label::NotJunk),
-                    What::Forget => None,
-                },
-                at_s,
-                source: Line::literal("command"),
-                by,
+    fn said(&self, desk: &Desk, at_s: i64) -> Said {
+        Said {
+            label: match self.what {
+                What::Junk => Some(Label::Junk),
+                What::Notjunk => Some(Label::NotJunk),
+                What::Forget => None,
             },
-            received_s: stored.record.facts.received_s,
-            author_local: sender
-                .author
-                .as_ref()
-                .map_or_else(Line::default, |author| author.local.clone()),
-            identities: sender.identities(),
-        })
+            at_s,
+            source: Line::literal("command"),
+            by: desk.caller().name(),
+        }
     }
+}
+
+/// A saying of a delivery that was recorded, with the identities that were recorded then.
+pub(super) fn request(
+    desk: &Desk,
+    stored: &Stored,
+    facts: &RecipientFacts,
+    id: MailwardId,
+    said: Said,
+) -> Result<LabelRequest, String> {
+    let sender = desk
+        .inquiry()
+        .map_err(|t| t.text())?
+        .sender(&stored.record.facts, facts);
+    Ok(LabelRequest {
+        mailbox: facts.mailbox.clone(),
+        id,
+        said,
+        received_s: stored.record.facts.received_s,
+        author_local: sender
+            .author
+            .as_ref()
+            .map_or_else(Line::default, |author| author.local.clone()),
+        identities: sender.identities(),
+    })
 }
 
 /// The id, if the message that shows it was sealed by this gateway.
 fn id_of(desk: &Desk, named: &Named) -> Result<MailwardId, String> {
     let id: MailwardId = named.id.parse().map_err(|_| format!("not an id: `{}`", named.id))?;
-    if let Some(seal) = &named.seal {
-        let state = &desk.config().paths.state;
-        let own = Seal::load(state).map_err(|error| format!("cannot read the key in {}: {error}", state.display()))?;
-        if own.mac(&id) != *seal {
-            return Err("its X-Mailward-Id is not sealed by this gateway".into());
-        }
+    if let Some(seal) = &named.seal
+        && desk.seal().map_err(|trouble| trouble.text())?.mac(&id) != *seal
+    {
+        return Err("its X-Mailward-Id is not sealed by this gateway".into());
     }
     Ok(id)
 }
 
 /// The one recipient that is meant.
-fn one_recipient<'a>(
+pub(super) fn one_recipient<'a>(
     desk: &Desk,
     stored: &'a Stored,
     mailbox: Option<&MailboxId>,

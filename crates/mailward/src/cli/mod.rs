@@ -9,6 +9,7 @@ mod daemon;
 mod desk;
 mod explain;
 mod label;
+mod learn;
 mod parts;
 mod quarantine;
 mod report;
@@ -73,6 +74,8 @@ enum Command {
     Label(label::Options),
     /// Say to whom a mailbox's owner wrote, so that answers are welcome
     Sent(label::SentOptions),
+    /// Learn from mail that came before the gateway did: what was junk, what was not, and whom the owner wrote to
+    Learn(learn::Options),
     /// Say what a mailbox's history makes of a sender; or check what the table makes of cases from a file
     Reputation(reputation::Options),
     /// Look after the store: its size, its soundness, and what makes history
@@ -143,6 +146,7 @@ pub fn run() -> ExitCode {
         Command::Report(options) => ask::run(config, Ask::Report(options)),
         Command::Label(options) => label::run(config, &options),
         Command::Sent(options) => ask::run(config, Ask::Sent(options)),
+        Command::Learn(options) => learn::run(config, &options),
         Command::Reputation(options) => reputation::run(config, options),
     };
     done.unwrap_or_else(|trouble| {

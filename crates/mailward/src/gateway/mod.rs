@@ -17,6 +17,7 @@ pub use admit::{BodyRoom, Doors, Ticket};
 pub use envelope::{Envelope, Guest, Recipient};
 pub use headers::Seal;
 pub use rejects::released;
+pub use sent::is_automatic;
 
 use crate::body::{Body, Spool};
 use crate::config::Config;

@@ -59,7 +59,7 @@ fn is_same(login: &str, address: &Address) -> bool {
 }
 
 /// Written by a program (RFC 3834 §5), or to or by a list (RFC 2369, RFC 2919).
-fn is_automatic(message: &Message<'_>) -> bool {
+pub fn is_automatic(message: &Message<'_>) -> bool {
     let value = |name: &str| {
         let field = message.first(name)?;
         Some(String::from_utf8_lossy(&field.value()).trim().to_ascii_lowercase())

@@ -25,6 +25,7 @@ mod hostile;
 mod kill;
 mod large;
 mod late;
+mod learn;
 mod limits;
 mod lmtp;
 mod logging;

@@ -63,6 +63,11 @@ impl Sources {
         })
     }
 
+    /// Passes over some of the files.
+    pub fn leave_out(&mut self, is_out: impl Fn(&Path) -> bool) {
+        self.files.retain(|file| !is_out(file));
+    }
+
     /// Whether there is one message only, which is then shown in full.
     pub fn is_single(&self) -> bool {
         self.single
