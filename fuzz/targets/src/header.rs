@@ -1,6 +1,8 @@
 //! Header fields, and the facts that are read off a message.
 
+use judge::auth::org::PublicSuffixes;
 use judge::evidence::{AuthorField, ContentFacts};
+use judge::reputation::{Letter, Sender, Trust};
 use mail::limits::{HEADER_FIELDS_MAX, HEADER_OCTETS_MAX};
 use mail::received::{RECEIVED_OCTETS_MAX, parse};
 use mail::{Line, Message};
@@ -115,4 +117,26 @@ pub fn received(octets: &[u8]) {
             "the client wrote the field"
         );
     }
+}
+
+/// Whatever stands beneath the last hop of ours proves nothing, and changes nothing of what that hop wrote; beneath a hop
+/// of nobody's nothing is known at all.
+pub fn letter(octets: &[u8]) {
+    let mut trust = Trust::default();
+    trust.host("mx.b.example").expect("a name");
+    let of = |by: &str| -> Sender {
+        let border = format!("Received: from mx.a.example (u [192.0.2.1]) by {by} with ESMTP id 1; x\r\n");
+        let message = [border.as_bytes(), octets].concat();
+        let opened = Letter::open(&Message::parse(&message), &trust);
+        assert!(opened.letter.is_bounded() && !opened.has_results);
+        opened.letter.sender(&PublicSuffixes::BuiltIn)
+    };
+    let (ours, foreign) = (of("mx.b.example"), of("mx.c.example"));
+    for sender in [&ours, &foreign] {
+        assert!(sender.author.as_ref().is_none_or(|author| !author.is_validated));
+        assert!(sender.dkim.is_empty() && sender.reverse_path.is_none());
+    }
+    assert!(foreign.helo.is_none() && foreign.networks == [None; 3]);
+    assert_eq!(ours.helo.expect("a name").domain.as_str(), "mx.a.example");
+    assert_eq!(ours.networks[0].expect("an address").to_string(), "192.0.2.1");
 }

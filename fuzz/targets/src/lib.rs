@@ -8,7 +8,7 @@
 //! they judge.
 //!
 //! - `session`: whole dialogues. `messages`: what ends a message and what is in it. `replies`: what next hops answer.
-//! - `peers`: what trusted peers say of a client. `header`: fields and facts. `names`: addresses, domains, lines.
+//! - `peers`: what trusted peers say of a client. `header`: fields, facts, and what old ones prove. `names`: addresses, domains, lines.
 //! - `auth`: what proves who sent a message.
 //! - `spf`: what any zone makes of an SPF check.
 //! - `dkim`: signatures and seals.
@@ -28,7 +28,7 @@ mod spf;
 
 pub use auth::{auth_results, author, dmarc_record};
 pub use dkim::dkim_message;
-pub use header::{header, received};
+pub use header::{header, letter, received};
 pub use messages::{bdat_decoder, data_decoder, dot_stuffing};
 pub use names::{address, command, domain, line};
 pub use peers::{proxy_header, xclient};
@@ -40,7 +40,7 @@ pub use spf::spf_record;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("smtp_session", smtp_session),
     ("data_decoder", data_decoder),
     ("bdat_decoder", bdat_decoder),
@@ -51,6 +51,7 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("command", command),
     ("header", header),
     ("received", received),
+    ("letter", letter),
     ("address", address),
     ("domain", domain),
     ("line", line),

@@ -125,11 +125,11 @@ impl Places {
     fn is_elsewhere(&self, place: &Path, file: &Path) -> bool {
         let mut all = [&self.sent, &self.junk, &self.notjunk].into_iter().flatten();
         let is_named = all.any(|other| other != place && other.starts_with(place) && file.starts_with(other));
-        let below = file
-            .strip_prefix(place)
-            .ok()
-            .and_then(|below| below.components().next());
-        let is_folder = below.is_some_and(|first| first.as_os_str().as_encoded_bytes().starts_with(b"."));
+        let is_hidden = |below: &Path| {
+            let mut parts = below.components();
+            parts.any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
+        };
+        let is_folder = file.strip_prefix(place).is_ok_and(is_hidden);
         is_named || is_folder
     }
 }

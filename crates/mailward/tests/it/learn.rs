@@ -307,6 +307,7 @@ fn a_folder_of_a_maildir_is_what_it_is_named_as() {
     );
     // Folders of a plain folder are all of it, but for those that are named otherwise.
     maildir(&gateway, "all/in", &[old(4, 10)]);
+    maildir(&gateway, "all/in/.Trash", &[old(6, 10)]);
     let other = maildir(&gateway, "all/spam", &[old(5, 10)]);
     let all = gateway.dir().join("all");
     let summary = learnt(
