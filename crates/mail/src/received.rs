@@ -176,7 +176,8 @@ impl<'a> From<'a> {
         if self.is_exim && self.addresses.is_empty() {
             self.addresses.extend(of_name);
         }
-        let first = self.addresses.first().copied();
+        // A semicolon in the client's own name ends the field before its host says anything.
+        let first = self.addresses.first().copied().filter(|_| found.by.is_some());
         found.address = first.filter(|first| self.addresses.iter().all(|other| other == first));
         let (helo, reverse_name) = match (self.is_exim, self.is_qmail) {
             (true, _) if self.helo.is_some() => (self.helo, self.name.filter(|_| of_name.is_none())),
