@@ -40,11 +40,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use store::{GreylistKey, Sent, Store};
-use tokio::time::Instant;
+use store::{GreylistKey, Sent, Store, StoreError};
+use tokio::time::{Instant, timeout};
 
 /// There are six groups of facts; a verdict that still needs some after they were asked for never ends.
 const ROUNDS_MAX: usize = 6;
+
+/// How long memory may take for one question; it takes microseconds.
+const MEMORY_MAX: Duration = Duration::from_secs(20);
 
 /// As [`Sender`] has them: nothing is cut of a local part.
 const LOCAL_CHARS_MAX: usize = 1000;
@@ -331,10 +334,10 @@ impl Inquiry {
         let walked = memory.reader().consult(move |history| {
             Box::pin(async move { reputation_of(&sender, &mailbox, history, now_s, asks_others).await })
         });
-        match walked.await {
+        match in_time(walked).await {
             Ok(Ok(standing)) => Fact::Found(standing),
             Ok(Err(unavailable)) => Fact::Unavailable(unavailable.0),
-            Err(error) => Fact::Unavailable(Line::reason(error.to_string().as_bytes())),
+            Err(why) => Fact::Unavailable(why),
         }
     }
 
@@ -374,15 +377,15 @@ impl Inquiry {
         let key = greylist_key(&seat.facts.mailbox, &stranger);
         let (now_s, times) = (facts.received_s, &seat.policy.checks.greylist_times);
         let until = |seconds: u32| now_s.saturating_add(i64::from(seconds));
-        let seen = match memory.greylist_seen(key, now_s, until(times.window_s)).await {
+        let seen = match in_time(memory.greylist_seen(key, now_s, until(times.window_s))).await {
             Ok(seen) => seen,
-            Err(error) => return Fact::Unavailable(Line::reason(error.to_string().as_bytes())),
+            Err(why) => return Fact::Unavailable(why),
         };
         let has_passed = seen.passed_s.is_some();
         if has_passed || times.left_s(seen.first_s, seen.tries, now_s) == 0 {
-            let passed = memory.greylist_pass(key, now_s, until(times.lifetime_s)).await;
-            if let Err(error) = passed {
-                return Fact::Unavailable(Line::reason(error.to_string().as_bytes()));
+            let passed = memory.greylist_pass(key, now_s, until(times.lifetime_s));
+            if let Err(why) = in_time(passed).await {
+                return Fact::Unavailable(why);
             }
         }
         Fact::Found(GreylistFact {
@@ -479,6 +482,15 @@ impl Seat<'_> {
         });
         self.facts.forwarder = forwarder(view, client, facts);
         self.facts.listed = list(view, &facts.origin);
+    }
+}
+
+/// A store that does not answer is one that is down.
+async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, Line> {
+    match timeout(MEMORY_MAX, asked).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Line::reason(error.to_string().as_bytes())),
+        Err(_) => Err(Line::literal("the store does not answer")),
     }
 }
 

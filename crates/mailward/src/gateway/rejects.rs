@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::{Kept, KeptKey, Store, StoreError};
 use tokio::sync::OnceCell;
+use tokio::time::timeout_at;
 
 /// Octets of a greylisted message of which a copy is kept.
 const GREYLISTED_OCTETS_MAX: u64 = 256 * 1024;
@@ -128,7 +129,8 @@ impl Gateway {
     /// The copy that an earlier try left for the same reason.
     async fn kept_before(&self, case: &Case<'_>, n: usize, check: Check) -> Option<Held> {
         let (mailbox, _) = case.targets[n].local?;
-        let kept = match self.store.reader().kept(mailbox, case.kept_key()).await {
+        let kept = in_time(case, self.store.reader().kept(mailbox, case.kept_key()));
+        let kept = match kept.await {
             Ok(kept) => kept.filter(|kept| kept.source.as_str() == check.name())?,
             Err(error) => {
                 tracing::warn!(id = %case.id, %error, "whether a copy is kept already is not known");
@@ -247,6 +249,12 @@ impl Gateway {
             }
         }
     }
+}
+
+/// The sender has its answer in time, however slow the store is.
+async fn in_time<T>(case: &Case<'_>, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let late = |_| Err(StoreError::Unavailable("it took too long".into()));
+    timeout_at(case.deadline.answer, asked).await.unwrap_or_else(late)
 }
 
 /// A person released a copy: its sender, who may come again, shall not deliver it once more.
