@@ -4,6 +4,7 @@
 //! - `child`: a process that asks, says so at labelled points (`before` and `acknowledged` of each question), and is
 //!   killed with SIGKILL at one of them, or some microseconds of work after it.
 //! - `known`: what was asked and acknowledged, counted against what is there.
+//! - `torn`: logs and files that were cut or damaged.
 //!
 //! No assertion knows a clock: wherever a kill falls, the count must come out. `MAILWARD_SEED` repeats a run's dice.
 
@@ -12,6 +13,7 @@ mod child;
 mod common;
 mod known;
 mod op;
+mod torn;
 
 use child::{Death, Errand, Scene, Word, imported};
 use common::{id, record};
