@@ -14,6 +14,8 @@ pub enum OpenError {
     Missing,
     /// A file, but no database.
     NotADatabase,
+    /// A database of which a part is missing, or wrong; what SQLite says.
+    Damaged(String),
     /// A database of another program.
     Foreign,
     /// Written by a newer version.
@@ -84,6 +86,10 @@ impl OpenError {
             OpenError::NotADatabase | OpenError::Foreign => {
                 Some("move the file away, or let `url` in `[store]` name another one")
             }
+            OpenError::Damaged(_) => Some(
+                "put a backup of it back; or move it away, with the files of its name that end in `-wal` and `-shm`, \
+                 and begin with an empty store",
+            ),
             OpenError::NewerLayout { .. } => {
                 Some("run the version that wrote it, or a newer one; older versions would lose what they do not know")
             }
@@ -99,6 +105,7 @@ impl fmt::Display for OpenError {
         match self {
             OpenError::Missing => f.write_str("there is no store"),
             OpenError::NotADatabase => f.write_str("the file is not a database"),
+            OpenError::Damaged(why) => write!(f, "the store is damaged: {why}"),
             OpenError::Foreign => f.write_str("the file is a database of another program"),
             OpenError::NewerLayout { found, known } => {
                 write!(

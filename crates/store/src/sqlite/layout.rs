@@ -166,9 +166,13 @@ const LAYOUT_3: &str = "
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     create(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let has_log = beside(path, "-wal") > 0;
     let mut db = connect(path, flags)?;
     // Before anything is changed: the file may be somebody else's.
     let found = layout(&db)?;
+    if !has_log {
+        is_whole(path, &db)?;
+    }
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(OpenError::Database(format!(
@@ -261,10 +265,35 @@ fn create(path: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// Octets of a file whose name goes on behind the database's.
+fn beside(path: &Path, end: &str) -> u64 {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    std::fs::metadata(PathBuf::from(name)).map_or(0, |metadata| metadata.len())
+}
+
+/// SQLite notices pages that are missing, but what is missing of the last one it takes for zeros. Not where there is a
+/// log, in which that page may be. The length is asked by name, since closing a handle would drop SQLite's locks.
+fn is_whole(path: &Path, db: &Connection) -> Result<(), OpenError> {
+    let number = |pragma: &str| db.query_row(pragma, [], |row| row.get::<_, u32>(0));
+    let whole = u64::from(number("PRAGMA page_count")?) * u64::from(number("PRAGMA page_size")?);
+    let octets = path.metadata()?.len();
+    if octets < whole {
+        return Err(OpenError::Damaged(format!("its file has {octets} octets of {whole}")));
+    }
+    Ok(())
+}
+
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
     // SQLite would take so small a file for an empty database, and write over it.
-    if matches!(path.metadata()?.len(), 1..DATABASE_OCTETS_MIN) {
-        return Err(OpenError::NotADatabase);
+    match path.metadata()?.len() {
+        // It would take the log of an empty file for somebody else's, and delete it. It begins a file before its log.
+        0 if beside(path, "-wal") > 0 => {
+            let why = "its file is empty, and the log beside it is not";
+            return Err(OpenError::Damaged(why.to_owned()));
+        }
+        1..DATABASE_OCTETS_MIN => return Err(OpenError::NotADatabase),
+        _ => {}
     }
     let db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(BUSY_MAX)?;
@@ -315,6 +344,8 @@ impl From<rusqlite::Error> for OpenError {
     fn from(why: rusqlite::Error) -> OpenError {
         match why.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => OpenError::NotADatabase,
+            // Without a code it is not SQLite that complains, but a row is not what it should be.
+            Some(ErrorCode::DatabaseCorrupt) | None => OpenError::Damaged(why.to_string()),
             _ => OpenError::Database(why.to_string()),
         }
     }

@@ -1,11 +1,12 @@
-//! Torn writes: a log that is cut or damaged anywhere.
+//! Torn writes: a log that is cut or damaged anywhere, and a database file that is cut anywhere.
 //!
 //! SQLite sums up its log frame by frame, so damage costs what stands behind it, and nothing before it.
 
 use crate::Dice;
+use crate::common::{NOW_S, id, record};
 use crate::db;
 use crate::known::Known;
-use crate::op::Op;
+use crate::op::{Op, everybody, mailbox};
 use std::fs;
 use std::path::{Path, PathBuf};
 use store::Store;
@@ -179,4 +180,110 @@ async fn a_log_that_is_damaged_anywhere_keeps_what_was_acknowledged_before() {
             .opens(&log, place, &format!("seed {seed}: {n}: damaged at {place}"))
             .await;
     }
+}
+
+/// What came of a file that was cut.
+#[derive(Debug, PartialEq, Eq)]
+enum Cut {
+    Refused,
+    /// It opens, and `verify` tells, or the record that is not whole.
+    Told,
+    /// Nothing is missing.
+    Sound,
+}
+
+/// Never a panic, a wait without end, or a wrong answer of which `verify` does not tell.
+async fn cut(written: &Written, main: &[u8], log: &[u8], what: &str) -> Cut {
+    let dir = TempDir::new().unwrap();
+    let path = db(dir.path());
+    fs::write(&path, main).unwrap();
+    if !log.is_empty() {
+        fs::write(log_of(&path), log).unwrap();
+    }
+    let store = match Store::open(&path) {
+        Ok(store) => store,
+        Err(why) => {
+            assert!(why.hint().is_some(), "{what}: {why}: and what to do?");
+            // A log that is whole is moved into it all the same, and so kept.
+            assert!(
+                !log.is_empty() || fs::read(&path).unwrap() == main,
+                "{what}: it was changed"
+            );
+            return Cut::Refused;
+        }
+    };
+    let verified = store.reader().verify().await;
+    let mut is_sound = verified.is_ok_and(|verified| verified.faults_count == 0);
+    for (op, _) in &written.acknowledged {
+        // A record that is not whole says so itself.
+        if let Op::Begin(n) = op {
+            is_sound &= store.find(id(*n)).await.is_ok();
+        }
+    }
+    if is_sound {
+        let mut known = written.known(usize::MAX);
+        no_faults(known.count(&store).await, what);
+        return Cut::Sound;
+    }
+    // Whatever is answered, it is answered.
+    let reader = store.reader();
+    for n in 0..4 {
+        let _ = reader.newest(&mailbox(n), &everybody(), NOW_S, 99).await;
+        let _ = reader.label(&mailbox(n), id(n)).await;
+        let _ = store.find(id(n)).await;
+        let _ = reader.cursor(&n.to_string()).await;
+    }
+    let _ = (
+        reader.export(None, 500).await,
+        reader.stats().await,
+        reader.recent(9).await,
+    );
+    let last = record(id(9999), NOW_S, 1);
+    let _ = (store.begin(last).await, store.rebuild().await, store.close().await);
+    Cut::Told
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_anywhere_is_refused_with_what_to_do_or_verify_tells() {
+    let written = Written::new().await;
+    let seed = Dice::seed(22);
+    let mut dice = Dice::new(seed);
+    let mut count = [0; 3];
+    // With the log, and with the same in one file.
+    let whole = {
+        let dir = TempDir::new().unwrap();
+        fs::write(db(dir.path()), &written.main).unwrap();
+        fs::write(log_of(&db(dir.path())), &written.log).unwrap();
+        drop(Store::open(&db(dir.path())).unwrap());
+        fs::read(db(dir.path())).unwrap()
+    };
+    let none: &[u8] = &[];
+    for (main, log) in [(&written.main, &written.log[..]), (&whole, none)] {
+        let inside = (0..200).map(|_| dice.below(main.len() as u64) as usize);
+        let places: Vec<usize> = (PAGE..main.len()).step_by(PAGE).chain(inside).collect();
+        for place in places.into_iter().chain([1, 100, 511, 512]) {
+            let what = format!("seed {seed}: cut at {place} of {}, log of {}", main.len(), log.len());
+            count[cut(&written, &main[..place], log, &what).await as usize] += 1;
+        }
+    }
+    // Each of these was met, or the test proves less than it says.
+    assert!(count.iter().all(|count| *count > 0), "{count:?}");
+}
+
+/// SQLite would take it for a new database, and delete the log.
+#[tokio::test]
+async fn a_file_that_is_cut_to_nothing_does_not_cost_its_log() {
+    let written = Written::new().await;
+    assert_eq!(cut(&written, &[], &written.log, "cut to nothing").await, Cut::Refused);
+    let dir = TempDir::new().unwrap();
+    let path = db(dir.path());
+    fs::write(&path, b"").unwrap();
+    fs::write(log_of(&path), &written.log).unwrap();
+    let why = Store::open_read_only(&path).unwrap_err();
+    assert_eq!(
+        why.to_string(),
+        "the store is damaged: its file is empty, and the log beside it is not"
+    );
+    assert!(Store::open(&path).is_err() && Store::compact(&path).is_err());
+    assert_eq!(fs::read(log_of(&path)).unwrap(), written.log);
 }
