@@ -148,7 +148,7 @@ impl Child {
 
     fn open(&self) -> Arc<Store> {
         say(Word::Before, &Op::Open);
-        let store = Store::open(&self.path).unwrap();
+        let store = crate::open(&self.path);
         say(Word::Acknowledged, &Op::Open);
         Arc::new(store)
     }

@@ -24,12 +24,14 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use store::{OpenError, Store};
 use tempfile::TempDir;
 
 /// How far each round counts on.
 const ROUND: u64 = 100_000;
+/// No wait is longer.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Kills of each sort at each point.
 const EXACT: u64 = 1;
 const LATER: u64 = 2;
@@ -66,6 +68,18 @@ impl Dice {
 
 fn db(dir: &Path) -> PathBuf {
     dir.join("mailward.db")
+}
+
+/// Opens a store. A process that another test is just starting holds a copy of each lock of this one, until it becomes
+/// what it shall be.
+fn open(path: &Path) -> Store {
+    let begun = Instant::now();
+    loop {
+        match Store::open(path) {
+            Err(OpenError::InUse) if begun.elapsed() < PATIENCE => std::thread::yield_now(),
+            done => return done.unwrap_or_else(|why| panic!("{}: {why}", path.display())),
+        }
+    }
 }
 
 /// A store that processes work with, and are killed.
@@ -193,7 +207,7 @@ impl Test {
             Ok(_) | Err(OpenError::Missing | OpenError::OlderLayout { .. }) => {}
             Err(why) => panic!("seed {}, round {}: {why}", self.seed, self.round),
         }
-        let store = Store::open(&path).unwrap();
+        let store = open(&path);
         let mut known = self.known.clone();
         self.no_faults(known.count(&store).await);
         if copy.is_none() {
@@ -285,9 +299,9 @@ async fn killed_at_a_clean_end_what_was_lazy_is_there_once_that_is_acknowledged(
 async fn an_import_that_was_killed_can_be_begun_anew() {
     let mut test = Test::new(9);
     test.kill_at(Scene::Import, &["learn", "open", "close"]).await;
-    let store = Store::open(&test.path()).unwrap();
+    let store = open(&test.path());
     let alone = TempDir::new().unwrap();
-    let alone = Store::open(&db(alone.path())).unwrap();
+    let alone = open(&db(alone.path()));
     for op in imported() {
         op.ask(&store).await;
         op.ask(&alone).await;
@@ -326,7 +340,7 @@ async fn killed_while_an_old_store_is_brought_up_to_date_it_is_the_old_one_or_th
 async fn old_store() -> TempDir {
     const FIRST: [&str; 5] = ["messages", "recipients", "endings", "policies", "ledger"];
     let dir = TempDir::new().unwrap();
-    let store = Store::open(&db(dir.path())).unwrap();
+    let store = open(&db(dir.path()));
     for n in 0..30 {
         store.begin(record(id(n), common::NOW_S, 2)).await.unwrap();
     }

@@ -4,9 +4,9 @@
 
 use crate::Dice;
 use crate::common::{NOW_S, id, record};
-use crate::db;
 use crate::known::Known;
 use crate::op::{Op, everybody, mailbox};
+use crate::{db, open};
 use std::fs;
 use std::path::{Path, PathBuf};
 use store::Store;
@@ -31,13 +31,13 @@ impl Written {
         let dir = TempDir::new().unwrap();
         let path = db(dir.path());
         let mut acknowledged = Vec::new();
-        let store = Store::open(&path).unwrap();
+        let store = open(&path);
         for op in everything(0) {
             op.ask(&store).await;
             acknowledged.push((op, 0));
         }
         drop(store);
-        let store = Store::open(&path).unwrap();
+        let store = open(&path);
         for op in everything(1) {
             op.ask(&store).await;
             acknowledged.push((op, end_of(&fs::read(log_of(&path)).unwrap())));
@@ -75,13 +75,13 @@ impl Written {
         fs::write(&path, &self.main).unwrap();
         fs::write(log_of(&path), log).unwrap();
         let mut known = self.known(whole);
-        let store = Store::open(&path).unwrap_or_else(|why| panic!("{what}: {why}"));
+        let store = open(&path);
         no_faults(known.count(&store).await, what);
         for op in opposites(5000) {
             known.ask(&store, op).await;
         }
         drop(store);
-        no_faults(known.count(&Store::open(&path).unwrap()).await, what);
+        no_faults(known.count(&open(&path)).await, what);
     }
 }
 
@@ -254,7 +254,7 @@ async fn a_file_that_is_cut_anywhere_is_refused_with_what_to_do_or_verify_tells(
         let dir = TempDir::new().unwrap();
         fs::write(db(dir.path()), &written.main).unwrap();
         fs::write(log_of(&db(dir.path())), &written.log).unwrap();
-        drop(Store::open(&db(dir.path())).unwrap());
+        drop(open(&db(dir.path())));
         fs::read(db(dir.path())).unwrap()
     };
     let none: &[u8] = &[];
