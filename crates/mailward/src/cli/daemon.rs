@@ -11,7 +11,7 @@ use jiff::Zoned;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use store::Store;
+use store::{OpenError, Store};
 use tokio::time::interval;
 
 /// How often old records and old quarantine days are looked for.
@@ -20,6 +20,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 const STORE_SIZE: Duration = Duration::from_secs(180);
 /// How often idle connections are.
 const IDLE_CONNECTIONS: Duration = Duration::from_secs(30);
+/// How long a start waits for whoever writes to the store, and how often it tries.
+const STORE_WAIT: Duration = Duration::from_secs(5);
+const STORE_PAUSE: Duration = Duration::from_millis(10);
 const DAY_S: i64 = 24 * 3600;
 
 /// A process of the daemon.
@@ -51,7 +54,7 @@ impl Daemon {
         let core = if parts.has(Part::Smtp) {
             let seal = Seal::load(&state)
                 .map_err(|error| Trouble::new(format!("cannot read the key in {}: {error}", state.display())))?;
-            let store = Store::open(&store_path).map_err(|error| Trouble::store(&store_path, &error))?;
+            let store = open_store(&store_path).map_err(|error| Trouble::store(&store_path, &error))?;
             Core::Gateway(Arc::new(Gateway::new(open(config, None)?, store, seal)))
         } else {
             Core::Rest {
@@ -203,6 +206,17 @@ impl Daemon {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(error, "the quarantine was not expired"),
             Err(error) => tracing::error!(%error, "the quarantine was not expired"),
+        }
+    }
+}
+
+/// Opens the store; waits a while for a command that writes into it because no daemon answered it.
+fn open_store(path: &Path) -> Result<Store, OpenError> {
+    let begun = Instant::now();
+    loop {
+        match Store::open(path) {
+            Err(OpenError::InUse) if begun.elapsed() < STORE_WAIT => std::thread::sleep(STORE_PAUSE),
+            done => return done,
         }
     }
 }

@@ -10,6 +10,7 @@ mod clamd;
 mod commands;
 mod conduct;
 mod control;
+mod crash_labels;
 mod crowds;
 mod daemon;
 mod docs;
