@@ -86,6 +86,8 @@ suite! {
     a_walk_on_the_reading_thread_asks_the_same,
     labels_of_many_at_once_are_all_kept,
     mailboxes_have_one_vote_each_in_their_domain_and_on_the_server,
+    sayings_of_two_gateways_commute_whatever_their_clocks_say,
+    a_clock_far_off_costs_no_label,
 }
 
 async fn mailboxes_have_one_vote_each_in_their_domain_and_on_the_server(place: Place) {
@@ -132,6 +134,100 @@ async fn mailboxes_have_one_vote_each_in_their_domain_and_on_the_server(place: P
     store.expire_history(NOW_S + 99).await.unwrap();
     store.settle().await.unwrap();
     assert_eq!(store.reader().stats().await.unwrap().shared, 0);
+    assert_eq!(store.reader().verify().await.unwrap().faults, Vec::<String>::new());
+}
+
+/// All orders of some things.
+fn orders<T: Clone>(things: &[T]) -> Vec<Vec<T>> {
+    if things.is_empty() {
+        return vec![Vec::new()];
+    }
+    let with_first = |n: usize| {
+        let rest = [&things[..n], &things[n + 1..]].concat();
+        let first = things[n].clone();
+        orders(&rest)
+            .into_iter()
+            .map(move |order| [vec![first.clone()], order].concat())
+    };
+    (0..things.len()).flat_map(with_first).collect()
+}
+
+async fn sayings_of_two_gateways_commute_whatever_their_clocks_say(place: Place) {
+    let store = place.open();
+    let said = |n, label, at_s, source| {
+        let mut request = request(n, label, at_s);
+        request.said.source = Line::literal(source);
+        Remembered::Label(request)
+    };
+    // The clocks agree; or one is set back, or is far ahead; and the same is heard twice.
+    for (round, times) in [[10, 10, 10, 10], [10, -10, 10, -9], [10, i64::MAX, 11, i64::MIN]]
+        .into_iter()
+        .enumerate()
+    {
+        let sayings = |n| {
+            [
+                said(n, JUNK, times[0], "one"),
+                said(n, NOT_JUNK, times[1], "two"),
+                said(n, None, times[2], "one"),
+                said(n, JUNK, times[3], "two"),
+            ]
+        };
+        let mut held = Vec::new();
+        for (n, order) in (0..).zip(orders(&[0, 1, 2, 3])) {
+            let n = round as u64 * 1000 + n;
+            for which in order.into_iter().chain([0]) {
+                store.remember(vec![sayings(n)[which].clone()]).await.unwrap();
+            }
+            let label = store.reader().label(&mailbox(0), id(n)).await.unwrap().unwrap();
+            held.push((label.said, label.identities));
+        }
+        assert_eq!(held.len(), 24);
+        assert!(held.iter().all(|one| *one == held[0]), "{times:?}: {held:?}");
+    }
+    store.settle().await.unwrap();
+    assert_eq!(store.reader().verify().await.unwrap().faults, Vec::<String>::new());
+}
+
+async fn a_clock_far_off_costs_no_label(place: Place) {
+    let store = place.open();
+    let far = [i64::MIN, -1, 0, NOW_S, 4_102_444_800, i64::MAX];
+    for (n, at_s) in (0..).zip(far) {
+        let label = LabelRequest {
+            received_s: at_s,
+            ..request(n, JUNK, at_s)
+        };
+        assert_eq!(store.remember(vec![Remembered::Label(label)]).await, Ok(0));
+    }
+    store.settle().await.unwrap();
+    let received = async |since_s| -> Vec<i64> {
+        let rows = rows(store.reader(), &author("bob"), since_s, 99).await;
+        rows.iter().map(|row| row.received_s).collect()
+    };
+    let newest_first: Vec<i64> = far.into_iter().rev().collect();
+    assert_eq!(received(i64::MIN).await, newest_first);
+    assert_eq!(received(NOW_S).await, newest_first[..3]);
+    // A clock that is back says what it likes, and whoever hears that he is outranked can always speak last.
+    for (n, at_s) in (0..).zip(far) {
+        let opposite = store
+            .remember(vec![Remembered::Label(request(n, NOT_JUNK, NOW_S))])
+            .await;
+        assert_eq!(opposite, Ok(u64::from(at_s >= NOW_S)), "{at_s}");
+    }
+    let after = |at_s: i64| request(4, None, at_s + 1);
+    assert_eq!(store.label(after(far[4])).await, Ok(Labelled::Holds));
+    // Letting go of what is old by a clock that is far behind lets go of nothing; by one far ahead, of what is
+    // before it; and when it is back the store takes what comes.
+    assert_eq!(store.expire_history(i64::MIN).await, Ok(0));
+    assert_eq!(store.expire_history(i64::MAX).await, Ok(5));
+    store.begin(record(id(9), NOW_S, 1)).await.unwrap();
+    assert_eq!(store.expire(i64::MIN).await, Ok(0));
+    assert_eq!(store.label(request(9, JUNK, NOW_S)).await, Ok(Labelled::Holds));
+    store.settle().await.unwrap();
+    assert_eq!(received(NOW_S).await, [i64::MAX, NOW_S + 9]);
+    assert_eq!(store.expire(i64::MAX).await, Ok(1));
+    assert_eq!(store.label(request(9, NOT_JUNK, NOW_S + 1)).await, Ok(Labelled::Holds));
+    store.begin(record(id(9), NOW_S, 1)).await.unwrap();
+    store.settle().await.unwrap();
     assert_eq!(store.reader().verify().await.unwrap().faults, Vec::<String>::new());
 }
 
@@ -450,8 +546,9 @@ async fn labels_of_many_at_once_are_all_kept(place: Place) {
 /// A small world, so that random sayings meet: three deliveries, few identities, few times.
 fn any_request() -> impl Strategy<Value = LabelRequest> {
     let label = prop_oneof![Just(None), Just(JUNK), Just(NOT_JUNK)];
-    (0..2usize, 0..3u64, label, 0..6i64, 0..2usize).prop_map(|(user, n, label, at_s, by)| {
+    (0..2usize, 0..3u64, label, 0..6i64, 0..2usize, 0..2usize).prop_map(|(user, n, label, at_s, source, by)| {
         let mut request = request(n, label, at_s);
+        request.said.source = Line::literal(["command", "imap"][source]);
         request.mailbox = mailbox(user);
         request.said.by = Line::literal(["ann", "bob"][by]);
         request.identities = identities(n);

@@ -71,6 +71,7 @@ suite! {
     a_copy_is_known_by_its_message_and_by_its_place,
     a_mailbox_keeps_its_newest_copies,
     copies_end_at_their_time,
+    a_greylist_entry_outlives_a_clock_that_jumps,
     cursors_are_kept_by_name,
     what_is_exported_can_be_imported_and_is_the_same,
     labels_and_sent_mail_are_forgotten_by_age,
@@ -113,6 +114,36 @@ async fn a_greylist_entry_that_passed_lives_longer_and_never_shorter(place: Plac
         .unwrap();
     assert_eq!((again.passed_s, again.expires_s), (Some(NOW_S + 60), NOW_S + 500));
     assert_eq!(store.greylist_pass(key, NOW_S + 500, NOW_S + 900).await, Ok(None));
+}
+
+async fn a_greylist_entry_outlives_a_clock_that_jumps(place: Place) {
+    let store = place.open();
+    let (key, life_s) = (GreylistKey::new([7; 16]), 30 * DAY_S);
+    store.greylist_seen(key, NOW_S, NOW_S + life_s).await.unwrap();
+    // A year back: it is known, and nothing comes to lie before its first try.
+    let back_s = NOW_S - 365 * DAY_S;
+    let seen = store.greylist_seen(key, back_s, back_s + life_s).await.unwrap();
+    assert_eq!((seen.first_s, seen.last_s, seen.tries), (NOW_S, NOW_S, 2));
+    assert_eq!(store.expire_greylist(back_s).await, Ok(0));
+    let passed = store
+        .greylist_pass(key, back_s, back_s + life_s)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((passed.passed_s, passed.expires_s), (Some(back_s), NOW_S + life_s));
+    // Ten years ahead it has ended, and whoever tries is new; when the clock is back he is still known.
+    let ahead_s = NOW_S + 3650 * DAY_S;
+    assert_eq!(store.greylist_pass(key, ahead_s, ahead_s + life_s).await, Ok(None));
+    let anew = store.greylist_seen(key, ahead_s, ahead_s + life_s).await.unwrap();
+    assert_eq!((anew.first_s, anew.tries, anew.passed_s), (ahead_s, 1, None));
+    let seen = store.greylist_seen(key, NOW_S, NOW_S + life_s).await.unwrap();
+    assert_eq!((seen.first_s, seen.last_s, seen.tries), (ahead_s, ahead_s, 2));
+    // The ends of time are times.
+    let ends = GreylistKey::new([8; 16]);
+    store.greylist_seen(ends, i64::MIN, i64::MAX).await.unwrap();
+    let last = store.greylist_seen(ends, i64::MAX - 1, i64::MAX).await.unwrap();
+    assert_eq!((last.first_s, last.last_s, last.tries), (i64::MIN, i64::MAX - 1, 2));
+    assert_eq!(store.expire_greylist(i64::MAX).await, Ok(2));
 }
 
 async fn greylist_entries_that_ended_are_forgotten(place: Place) {
