@@ -173,12 +173,30 @@ impl Daemon {
                     }
                 }
                 _ = hourly.tick() => {
-                    if let Some(gateway) = self.gateway() {
+                    if let Some(gateway) = self.gateway()
+                        && self.trusts_clock().await
+                    {
                         expire_records(gateway).await;
-                        gateway.expire_kept(&gateway.runtime()).await;
+                        gateway.expire_kept(&gateway.runtime(), jiff::Timestamp::now().as_second()).await;
                     }
                     self.keep_quarantine().await;
                 }
+            }
+        }
+    }
+
+    /// Whether the clock is where the last expiry left it to be. One that is far ahead would make everything old.
+    async fn trusts_clock(&self) -> bool {
+        let quarantine = self.runtime().quarantine.clone();
+        match tokio::task::spawn_blocking(move || quarantine.trusts_clock(&Zoned::now())).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, hint = error.hint(), "no records, labels or copies are forgotten");
+                false
+            }
+            Err(error) => {
+                tracing::error!(%error, "no records, labels or copies are forgotten");
+                false
             }
         }
     }

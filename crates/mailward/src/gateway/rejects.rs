@@ -228,15 +228,10 @@ impl Gateway {
         });
     }
 
-    /// Lets go of copies whose time is over; where the clock seems to have jumped ahead, of none.
-    pub async fn expire_kept(&self, runtime: &Runtime) {
-        let now = Zoned::now();
-        if let Err(error) = runtime.quarantine.trusts_clock(&now) {
-            tracing::warn!(%error, "what reputation keeps is not expired");
-            return;
-        }
+    /// Lets go of copies whose time is over at `now_s`.
+    pub async fn expire_kept(&self, runtime: &Runtime, now_s: i64) {
         loop {
-            match self.store.expire_kept(now.timestamp().as_second()).await {
+            match self.store.expire_kept(now_s).await {
                 Ok(kept) if kept.is_empty() => return,
                 Ok(kept) => {
                     tracing::info!(copies = kept.len(), "old copies of refused mail expired");

@@ -88,3 +88,30 @@ fn a_store_that_is_not_there_is_not_made_by_looking_at_it() {
         assert!(errors.contains("there is no store"), "{errors}");
     }
 }
+
+/// A machine whose clock battery is dead may start in any year.
+#[test]
+fn a_clock_that_seems_to_have_jumped_ahead_makes_nobody_forget_anything() {
+    let sink = Sink::start();
+    let mut gateway = Setup::new()
+        .srv(&["example.com/users/valid/foo"])
+        .before_sink(&sink)
+        .start();
+    gateway.stop();
+    let old = LINES.replace("\"received_s\":1795262400", "\"received_s\":1000000000");
+    assert_eq!(store(&gateway, &["import"], &old).2, Some(0));
+    let expired = gateway.spam().join(".expired");
+    std::fs::write(&expired, "2020-01-01\n").expect("our own directory");
+    gateway.start_again();
+    gateway.await_log("no records, labels or copies are forgotten");
+    gateway.await_log("if the clock is right, run `mailward quarantine expire --force`");
+    assert!(store(&gateway, &["export"], "").0.contains("\"label\":\"junk\""));
+
+    // A person says that it is right.
+    let forced = gateway.command(&["quarantine", "expire", "--force"]);
+    assert_eq!(forced.status.code(), Some(0), "{forced:?}");
+    gateway.stop();
+    gateway.start_again();
+    gateway.await_log("old history expired");
+    assert!(!store(&gateway, &["export"], "").0.contains("\"label\""));
+}
