@@ -1,11 +1,14 @@
 //! Real servers: Postfix as next hop, swaks and Postfix's own `smtp-source` as clients.
 
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use crate::support::PATIENCE;
 use crate::support::boxes;
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::outside::{find_program, servers};
 use crate::support::private_postfix::{PROGRAMS, PrivatePostfix};
+use crate::support::sink::Sink;
 
 /// A gateway that accepts every local part of `example.com` and leaves it to Postfix which of them exist.
 fn gateway_before(postfix: &PrivatePostfix) -> Gateway {
@@ -146,4 +149,46 @@ fn everything_from_smtp_source_arrives() {
         expected += count;
     }
     assert_eq!(postfix.await_mail("foo", expected).len(), expected);
+}
+
+/// Whoever sends mail for a living comes again by itself.
+#[test]
+fn a_greylisted_message_is_brought_again_by_postfix_and_its_copy_goes() {
+    if !servers(
+        "a_greylisted_message_is_brought_again_by_postfix_and_its_copy_goes",
+        &PROGRAMS,
+    ) {
+        return;
+    }
+    let sink = Sink::start();
+    let gateway = Setup::new()
+        .srv(&["ours.example/users/valid/ann"])
+        .file("ours.example/checks/greylisting", "delay_s = 2\nwindow_s = 3600\n")
+        .before_sink(&sink)
+        .start();
+    let settings = format!(
+        "relayhost = [127.0.0.1]:{}\nsmtpd_relay_restrictions = permit_mynetworks, reject\nqueue_run_delay = 1s\n\
+         minimal_backoff_time = 1s\nmaximal_backoff_time = 2s",
+        gateway.addr().port()
+    );
+    let postfix = PrivatePostfix::start(&["foo"], &settings);
+    let (host, port) = (postfix.addr().ip().to_string(), postfix.addr().port().to_string());
+    let sent = run("swaks", |command| {
+        command.args(["--server", &host, "--port", &port, "--helo", "desk.sender.example"]);
+        command.args(["--from", "bob@sender.example", "--to", "ann@ours.example"]);
+    });
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stdout));
+    let deadline = Instant::now() + PATIENCE;
+    while sink.taken().is_empty() || !boxes::held(&gateway.spam()).is_empty() {
+        assert!(Instant::now() < deadline, "{}\n{}", gateway.log(), postfix.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(
+        postfix.log().contains("452 4.7.1 Greylisting in effect"),
+        "{}",
+        postfix.log()
+    );
+    let index = boxes::index(&gateway.spam());
+    assert_eq!(index.len(), 1, "one copy, however often it came: {index:?}");
+    assert_eq!(sink.taken().len(), 1);
 }
