@@ -37,3 +37,14 @@ pub struct Kept {
     /// Where the copy is, as the quarantine names it.
     pub reference: String,
 }
+
+/// Two that come at one time may be kept in either order; what is ahead of a new one by more than this was kept before the
+/// clock was set back.
+const AHEAD_S: i64 = 24 * 60 * 60;
+
+impl Kept {
+    /// Copies that were kept after this time are older than this one, for the clock was set back.
+    pub(crate) fn ahead_s(&self) -> i64 {
+        self.at_s.saturating_add(AHEAD_S)
+    }
+}

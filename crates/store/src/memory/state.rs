@@ -175,9 +175,11 @@ impl State {
             .into_iter()
             .filter(|before| before.reference != new.reference)
             .collect();
-        let mut all: Vec<&Kept> = self.kept.values().filter(|kept| kept.mailbox == new.mailbox).collect();
-        all.sort_by_key(|kept| (Reverse(kept.at_s), kept.key));
-        let past: Vec<KeptKey> = all.iter().skip(count_max as usize).map(|kept| kept.key).collect();
+        let is_other = |kept: &&Kept| kept.mailbox == new.mailbox && kept.key != new.key;
+        let mut others: Vec<&Kept> = self.kept.values().filter(is_other).collect();
+        others.sort_by_key(|kept| (kept.at_s > new.ahead_s(), Reverse(kept.at_s), kept.key));
+        let left = count_max.saturating_sub(1) as usize;
+        let past: Vec<KeptKey> = others.iter().skip(left).map(|kept| kept.key).collect();
         gone.extend(
             past.iter()
                 .filter_map(|key| self.kept.remove(&(new.mailbox.clone(), *key))),

@@ -32,11 +32,13 @@ pub(super) fn keep(db: &Connection, new: &Kept, count_max: u32) -> Result<Done, 
         new.recipient,
         new.reference,
     ])?;
+    // Never the new one, whatever the clock says.
     gone.extend(take_where(
         db,
         "k.mailbox = ?1 AND k.key IN
-         (SELECT key FROM kept WHERE mailbox = ?1 ORDER BY at_s DESC, key LIMIT -1 OFFSET ?2)",
-        params![mailbox, count_max],
+         (SELECT key FROM kept WHERE mailbox = ?1 AND key <> ?2
+          ORDER BY at_s > ?3, at_s DESC, key LIMIT -1 OFFSET ?4)",
+        params![mailbox, new.key.0, new.ahead_s(), count_max.saturating_sub(1)],
     )?);
     Ok(Done::Kept(gone))
 }
