@@ -107,9 +107,13 @@ impl Gateway {
         {
             tracing::warn!(id = %case.id, %error, "a ledger entry stays until it expires");
         }
-        self.remember_kept(case).await;
-        self.forget_kept(case);
-        case.answer()
+        let reply = case.answer();
+        // A copy that stands for a 250 is kept like all held mail: its sender never comes again, so nothing may displace it.
+        match reply.code() / 100 {
+            2 => self.forget_kept(case),
+            _ => self.remember_kept(case).await,
+        }
+        reply
     }
 
     /// Relays one copy for each kind of mark: recipients of like verdicts share one.

@@ -70,11 +70,13 @@ fn keeper(target: &Target<'_>) -> Option<Check> {
 }
 
 impl Case<'_> {
-    /// Names this message within a mailbox, whichever way it comes again.
-    fn kept_key(&self) -> KeptKey {
+    /// Names this message of this recipient within a mailbox, whichever way it comes again. Those who share a mailbox
+    /// because they are listed nowhere are different people, so that one of them has it is no comfort to another.
+    fn kept_key(&self, n: usize) -> KeptKey {
         let mut hasher = blake3::Hasher::new();
         let message_id = self.facts.content.message_id.as_ref().map_or("", Line::as_str);
         hasher.update(message_id.as_bytes()).update(&[0]);
+        hasher.update(self.targets[n].address.folded().as_bytes()).update(&[0]);
         hasher.update(self.body.digest().as_bytes());
         let mut key = [0; 16];
         hasher.finalize_xof().fill(&mut key);
@@ -92,7 +94,7 @@ impl Case<'_> {
         };
         Some(Kept {
             mailbox: mailbox.clone(),
-            key: self.kept_key(),
+            key: self.kept_key(n),
             at_s,
             expires_s: at_s.saturating_add(life_s),
             octets: self.body.octets(),
@@ -129,7 +131,7 @@ impl Gateway {
     /// The copy that an earlier try left for the same reason.
     async fn kept_before(&self, case: &Case<'_>, n: usize, check: Check) -> Option<Held> {
         let (mailbox, _) = case.targets[n].local?;
-        let kept = in_time(case, self.store.reader().kept(mailbox, case.kept_key()));
+        let kept = in_time(case, self.store.reader().kept(mailbox, case.kept_key(n)));
         let kept = match kept.await {
             Ok(kept) => kept.filter(|kept| kept.source.as_str() == check.name())?,
             Err(error) => {
@@ -140,7 +142,7 @@ impl Gateway {
         waiting(&case.runtime.quarantine, &kept.reference).await
     }
 
-    /// Remembers the copies that were kept, so that they are found when their messages come again.
+    /// Remembers the copies of a message that was refused or deferred, so that they are found when it comes again.
     pub(super) async fn remember_kept(&self, case: &Case<'_>) {
         for (n, target) in case.targets.iter().enumerate() {
             let (Progress::Kept(held, None) | Progress::Waiting(held), Some(check)) =
@@ -202,23 +204,25 @@ impl Gateway {
         used.is_ok_and(|used| used.saturating_add(octets) <= share)
     }
 
-    /// The mailbox has the message now, so the copy that was kept of it goes. Nobody waits for that.
+    /// The sender was told 250, so who got the message, or has it held for him now, needs no copy of an earlier try.
+    /// Nobody waits for that.
     pub(super) fn forget_kept(&self, case: &Case<'_>) {
-        let has_it = |target: &&Target<'_>| matches!(target.progress, Progress::Taken(..));
-        let mailboxes = case.targets.iter().filter(has_it).filter_map(|target| {
-            let (mailbox, view) = target.local?;
+        let has_it = |target: &Target<'_>| matches!(target.progress, Progress::Taken(..) | Progress::Kept(..));
+        let before = case.which(has_it).into_iter().filter_map(|n| {
+            let (mailbox, view) = case.targets[n].local?;
             let checks = &view.policy().checks;
             let keeps = [&checks.reputation, &checks.strangers, &checks.greylisting];
-            keeps.iter().any(|rule| rule.is_some()).then(|| mailbox.clone())
+            let keeps = keeps.iter().any(|rule| rule.is_some());
+            keeps.then(|| (mailbox.clone(), case.kept_key(n)))
         });
-        let mailboxes: Vec<MailboxId> = mailboxes.collect();
-        if mailboxes.is_empty() {
+        let before: Vec<(MailboxId, KeptKey)> = before.collect();
+        if before.is_empty() {
             return;
         }
         let (store, greylisted) = (self.store.clone(), self.greylisted.clone());
-        let (quarantine, key) = (case.runtime.quarantine.clone(), case.kept_key());
+        let quarantine = case.runtime.quarantine.clone();
         tokio::spawn(async move {
-            for mailbox in mailboxes {
+            for (mailbox, key) in before {
                 match store.kept_take(&mailbox, key).await {
                     Ok(Some(kept)) => remove(&quarantine, &greylisted, vec![kept]).await,
                     Ok(None) => {}

@@ -60,7 +60,7 @@ fn stats(gateway: &Gateway) -> Value {
 
 /// Waits until so many copies are left: a delivered message's copy goes a moment after the reply.
 #[track_caller]
-fn await_copies(world: &World, count: usize) {
+pub fn await_copies(world: &World, count: usize) {
     let begun = std::time::Instant::now();
     while boxes::held(&world.gateway.spam()).len() != count {
         let held = boxes::held(&world.gateway.spam());
@@ -499,4 +499,80 @@ fn what_reputation_refuses_is_kept_once_and_goes_when_it_is_let_in() {
     assert_eq!(world.send(BANK, &numbered(4, ANN)).code, 250);
     await_copies(&world, 1);
     assert_eq!(stats(&world.gateway)["kept"], 1);
+}
+
+/// Who holds a copy, in the order of the alphabet.
+fn holders(world: &World) -> Vec<String> {
+    let mut all: Vec<String> = boxes::held(&world.gateway.spam())
+        .into_iter()
+        .map(|copy| copy.recipient)
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+/// All who are listed nowhere share a mailbox, and are different people. Once a copy of a message for one of them took the
+/// place of another's, and a delivery to one took away what was held for another, though its sender was told 250.
+#[test]
+fn those_who_share_a_mailbox_have_copies_of_their_own() {
+    if !is_there("those_who_share_a_mailbox_have_copies_of_their_own") {
+        return;
+    }
+    let world = world(&[
+        "wild.example/users/valid/*",
+        "wild.example/checks/strangers=action = \"reject\"\n",
+        "wild.example/whitelisted/recipients/x",
+    ]);
+    let eve = numbered(1, SOFT);
+    let send = |rcpts: &[&str]| world.send(STRANGER, &to(rcpts, eve.clone()));
+    is_told(&send(&["a@wild.example", "b@wild.example"]), 550, REFUSED);
+    is_told(&send(&["c@wild.example"]), 550, REFUSED);
+    is_told(&send(&["b@wild.example"]), 550, REFUSED);
+    assert_eq!(holders(&world), ["a@wild.example", "b@wild.example", "c@wild.example"]);
+
+    let other = numbered(2, SOFT);
+    let reply = world.send(STRANGER, &to(&["x@wild.example", "d@wild.example"], other));
+    assert_eq!(reply.code, 250, "{}", world.why(&reply));
+    assert_eq!(world.sink.taken().len(), 1);
+    // What a delivery takes away is gone a moment later.
+    next_second();
+    next_second();
+    assert!(holders(&world).contains(&"d@wild.example".to_owned()));
+}
+
+/// Once a thousand refused messages, which anybody can send, made a copy go whose sender had been told 250.
+#[test]
+fn what_is_held_for_others_sake_is_not_displaced() {
+    if !is_there("what_is_held_for_others_sake_is_not_displaced") {
+        return;
+    }
+    let soft = Zone::new("soft.example", "@ TXT \"v=spf1 ip4:203.0.113.1 ~all\"\n");
+    let world = World::start_with(
+        &[bank("v=DMARC1; p=none"), reverse(), soft],
+        &[
+            "example.com/checks/strangers=action = \"reject\"\n",
+            "example.com/users/valid/bar",
+            "example.com/whitelisted/recipients/bar",
+        ],
+        |setup| setup.set("quarantine.rejects_max", "1"),
+    );
+    let held = || -> Vec<String> {
+        let mut ids: Vec<String> = boxes::held(&world.gateway.spam())
+            .iter()
+            .map(|copy| boxes::message_id(&copy.message))
+            .collect();
+        ids.sort_unstable();
+        ids
+    };
+    is_told(&world.send(STRANGER, &numbered(1, SOFT)), 550, REFUSED);
+    let both = to(&["foo@example.com", "bar@example.com"], numbered(1, SOFT));
+    let reply = world.send(STRANGER, &both);
+    assert_eq!(reply.code, 250, "{}", world.why(&reply));
+    // The copy of the earlier try is not needed any more.
+    await_copies(&world, 1);
+    for n in 2..=3 {
+        is_told(&world.send(STRANGER, &numbered(n, SOFT)), 550, REFUSED);
+    }
+    await_copies(&world, 2);
+    assert_eq!(held(), ["1@soft.example", "3@soft.example"]);
 }
