@@ -110,7 +110,8 @@ impl Gateway {
     /// Those of `who` of whose message no copy is kept yet; the others are told where theirs is. Where anybody gets the
     /// message, or the sender is told so, nobody relies on a copy of an earlier try, which may go at any time.
     pub(super) async fn not_yet_kept(&self, case: &mut Case<'_>, who: Vec<usize>) -> Vec<usize> {
-        let is_refused = |target: &Target<'_>| matches!(target.verdict.disposition, Disposition::Reject(_));
+        let is_refused =
+            |target: &Target<'_>| target.is_open() && matches!(target.verdict.disposition, Disposition::Reject(_));
         if !case.targets.iter().all(is_refused) {
             return who;
         }
@@ -167,7 +168,8 @@ impl Gateway {
     /// answer: the sender has it still.
     pub(super) async fn keep_deferred(&self, case: &mut Case<'_>) {
         let mut who = Vec::new();
-        for n in case.which(|target| keeper(target).is_some() && target.verdict.disposition == Disposition::Defer) {
+        let is_deferred = |target: &Target<'_>| target.is_open() && target.verdict.disposition == Disposition::Defer;
+        for n in case.which(is_deferred) {
             let Some(check) = keeper(&case.targets[n]) else {
                 continue;
             };

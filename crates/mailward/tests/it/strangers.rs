@@ -576,3 +576,26 @@ fn what_is_held_for_others_sake_is_not_displaced() {
     await_copies(&world, 2);
     assert_eq!(held(), ["1@soft.example", "3@soft.example"]);
 }
+
+#[test]
+fn who_has_a_released_copy_needs_no_other_while_the_rest_must_wait() {
+    if !is_there("who_has_a_released_copy_needs_no_other_while_the_rest_must_wait") {
+        return;
+    }
+    let world = world(&["example.com/checks/strangers", "example.com/users/valid/bar"]);
+    let both = to(&["foo@example.com", "bar@example.com"], numbered(1, SOFT));
+    is_told(&world.send(STRANGER, &both), 451, DEFERRED);
+    let list = said(
+        &world.gateway,
+        &["quarantine", "list", "--to", "foo@example.com", "--json"],
+    );
+    let entry: Value = serde_json::from_str(&list).expect("JSON");
+    let text = |name: &str| entry[name].as_str().expect("text").to_owned();
+    let reference = format!("{}/{}/{}", text("day"), text("domain"), text("filename"));
+    said(&world.gateway, &["quarantine", "release", &reference]);
+    let again = world.send(STRANGER, &both);
+    is_told(&again, 451, DEFERRED);
+    assert!(world.why(&again).contains("delivered before"), "{}", world.why(&again));
+    assert_eq!(holders(&world), ["bar@example.com", "foo@example.com"]);
+    assert_eq!(world.sink.taken().len(), 1);
+}
