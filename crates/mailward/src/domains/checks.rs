@@ -140,11 +140,12 @@ fn combine(files: &[(String, Settings)], all_adds: &[String]) -> Checks {
     }
     let surrounded = file(SURROUNDED).and(checks.rule_mut(SURROUNDED).and_then(|rule| rule.clone()));
     for name in SURROUNDING {
-        if let (Some(own), Some(reputation)) = (checks.rule_mut(name), &surrounded) {
-            own.get_or_insert_with(|| Rule {
+        let is_said = file(name).is_some() || file(ALL).is_some() && all_adds.iter().any(|added| added == name);
+        if let (false, Some(reputation), Some(own)) = (is_said, &surrounded, checks.rule_mut(name)) {
+            *own = Some(Rule {
                 soft: reputation.soft,
                 shadow: reputation.shadow,
-                ..default_rule(name)
+                ..own.take().unwrap_or_else(|| default_rule(name))
             });
         }
     }

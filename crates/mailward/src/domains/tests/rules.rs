@@ -273,6 +273,27 @@ fn reputation_brings_along_what_surrounds_it() {
     assert_eq!(checks(&site).rate, None);
 }
 
+/// Once what `recommended` says of them stood above that, so they deferred mail while `reputation` was only looked at.
+#[test]
+fn what_surrounds_reputation_is_in_shadow_with_it_though_it_is_recommended() {
+    let site = Site::new(Mode::Watches);
+    site.touch(&["srv/d.example/checks/recommended"]);
+    assert_eq!(checks(&site).strangers, rule(Action::Defer));
+    site.write("srv/d.example/checks/reputation", "shadow = true");
+    let shadowed = Rule {
+        shadow: true,
+        ..rule(Action::Defer).unwrap()
+    };
+    let found = checks(&site);
+    assert_eq!(
+        (found.rate, found.strangers),
+        (Some(shadowed.clone()), Some(shadowed.clone()))
+    );
+    site.write("srv/d.example/checks/rate", "shadow = false");
+    let found = checks(&site);
+    assert_eq!((found.rate, found.strangers), (rule(Action::Defer), Some(shadowed)));
+}
+
 #[test]
 fn rates_and_waits_are_read_and_the_rest_keeps_its_default() {
     let site = Site::new(Mode::Watches);
