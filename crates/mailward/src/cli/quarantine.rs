@@ -282,12 +282,13 @@ impl Counter<'_> {
         METRICS.hops.delivered(hop, &deliveries);
         match deliveries.pop() {
             Some(Delivery::Taken(_, said)) => {
-                self.quarantine
-                    .mark_released(entry)
-                    .map_err(|error| format!("delivered, but not marked as released: {error}"))?;
+                // First, because the sender may be on its way.
                 if let (Some(mailbox), Some(reference)) = (&mailbox, entry.reference()) {
                     self.spare_sender(mailbox, &reference).await;
                 }
+                self.quarantine
+                    .mark_released(entry)
+                    .map_err(|error| format!("delivered, but not marked as released: {error}"))?;
                 Ok(said.to_string())
             }
             Some(Delivery::Refused(reply)) => Err(format!("the next hop refuses it: {reply}")),
@@ -305,8 +306,9 @@ impl Counter<'_> {
             Ok(store) => released(store, mailbox, reference, now_s)
                 .await
                 .map_err(|error| error.to_string()),
-            // Without a store nobody was deferred.
-            Err(_) => Ok(()),
+            // Without a store nobody was deferred; but the one who has it may be another process.
+            Err(_) if !self.desk.config().store_path().exists() => Ok(()),
+            Err(trouble) => Err(trouble.text()),
         };
         if let Err(error) = told {
             tracing::warn!(%mailbox, error, "if the sender of a released message comes again, it is delivered twice");
