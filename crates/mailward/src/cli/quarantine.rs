@@ -1,7 +1,7 @@
 //! `mailward quarantine`: what was refused or held, and how to have it back.
 
 use super::desk::{Desk, Out};
-use super::{Trouble, harmless};
+use super::{Trouble, harmless, why};
 use crate::body::{Body, Content};
 use crate::domains::Found;
 use crate::gateway::released;
@@ -15,6 +15,7 @@ use mail::{Address, Domain, MailboxId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
+use store::{MailwardId, Outcome};
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub(super) struct Options {
@@ -168,8 +169,12 @@ impl Counter<'_> {
     fn find(&self, text: &str) -> Result<Vec<Entry>, Trouble> {
         let hint = "`mailward quarantine list` shows the ids";
         let reference = Reference::parse(text).map_err(|error| Trouble::hint(format!("{error}: `{text}`"), hint))?;
+        let mut found = self.quarantine.find(&reference, &self.now).map_err(Trouble::new)?;
+        if let Reference::Id(id) = &reference {
+            self.add_earlier(id, &mut found)?;
+        }
         let mut seen = Vec::new();
-        for entry in self.quarantine.find(&reference, &self.now).map_err(Trouble::new)? {
+        for entry in found {
             if self.desk.may_see_entry(&entry)? {
                 seen.push(entry);
             }
@@ -181,6 +186,35 @@ impl Counter<'_> {
             ));
         }
         Ok(seen)
+    }
+
+    /// A message that came again has the copy of an earlier try, which stands under the id of that one; its record says
+    /// where.
+    fn add_earlier(&self, id: &str, found: &mut Vec<Entry>) -> Result<(), Trouble> {
+        // Where there is no store, nothing is known to have come twice.
+        let (Ok(id), Ok(reader)) = (id.parse::<MailwardId>(), self.desk.reader()) else {
+            return Ok(());
+        };
+        let Some(stored) = self.desk.wait(why::find(&reader, id))? else {
+            return Ok(());
+        };
+        for n in 0..stored.record.recipients.len() {
+            let place = match stored.outcome(n) {
+                Outcome::Held { quarantine }
+                | Outcome::Deferred {
+                    quarantine: Some(quarantine),
+                    ..
+                } => quarantine,
+                _ => continue,
+            };
+            let Ok(reference) = Reference::parse(place) else {
+                continue;
+            };
+            if found.iter().all(|entry| entry.reference().as_ref() != Some(&reference)) {
+                found.extend(self.quarantine.find(&reference, &self.now).map_err(Trouble::new)?);
+            }
+        }
+        Ok(())
     }
 
     fn show(&self, text: &str, raw: bool, json: bool, out: &mut Out<'_>) -> Result<u8, Trouble> {

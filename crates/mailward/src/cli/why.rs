@@ -63,7 +63,7 @@ fn one(desk: &Desk, id: &str, json: bool) -> Result<String, Trouble> {
 }
 
 /// The record of an id. The gateway writes the outcome a moment after its answer; whoever asks at once waits for it.
-async fn find(reader: &Reader, id: MailwardId) -> Result<Option<Stored>, Trouble> {
+pub(super) async fn find(reader: &Reader, id: MailwardId) -> Result<Option<Stored>, Trouble> {
     let mut found = reader.find(id).await.map_err(Trouble::new)?;
     for _ in 0..OUTCOME_LOOKS {
         if found.as_ref().is_none_or(|stored| stored.ending.is_some()) {
