@@ -12,8 +12,11 @@ use std::fmt;
 
 /// Mailboxes that must have a vote before it counts.
 const VOTERS_MIN: u32 = 3;
-/// How far back votes count: half a year.
+/// How far back votes on names count: half a year.
 const WINDOW_S: i64 = 365 * 24 * 60 * 60 / 2;
+/// And those on addresses: a quarter. Neither is longer than a mailbox's own memory of the like in the table, so that whoever
+/// is told of three hears nothing of himself.
+const ADDRESS_WINDOW_S: i64 = WINDOW_S / 2;
 /// Signing domains that are asked about.
 const SIGNERS_MAX: usize = 2;
 
@@ -53,10 +56,14 @@ pub async fn shared(
     history: &dyn History,
     now_s: i64,
 ) -> Result<Option<Shared>, HistoryUnavailable> {
-    let since_s = now_s.saturating_sub(WINDOW_S);
     let identities = identities(sender);
     for scope in [Scope::Domain(mailbox.domain().clone()), Scope::Server] {
         for (identity, what) in &identities {
+            let window_s = match identity {
+                Identity::Network { .. } => ADDRESS_WINDOW_S,
+                _ => WINDOW_S,
+            };
+            let since_s = now_s.saturating_sub(window_s);
             let votes = history.votes(&scope, identity, since_s).await?;
             if votes.junk.saturating_add(votes.not_junk) < VOTERS_MIN {
                 continue;

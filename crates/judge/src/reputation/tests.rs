@@ -3,6 +3,7 @@
 mod letter;
 mod model;
 mod sender;
+mod shared;
 
 use super::history::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity};
 use super::*;
