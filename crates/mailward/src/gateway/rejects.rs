@@ -288,7 +288,7 @@ async fn remove(quarantine: &Arc<Quarantine>, greylisted: &GreylistedOctets, kep
 async fn waiting(quarantine: &Arc<Quarantine>, reference: &str) -> Option<Held> {
     let reference = Reference::parse(reference).ok()?;
     let quarantine = quarantine.clone();
-    let look = move || quarantine.waiting(&reference, &Zoned::now());
+    let look = move || quarantine.waiting(&reference);
     match tokio::task::spawn_blocking(look).await {
         Ok(Ok(held)) => held,
         Ok(Err(error)) => {

@@ -10,17 +10,18 @@
 
 use super::days::{self, INDEX, INDEX_JSON, MAILDIR, MARKER};
 use super::disk::{Dir, failed, lock};
-use super::entry::{Copy, Entry, Held, State, file_octets};
+use super::entry::{Copy, Entry, Held};
 use super::error::{KeepError, Trouble};
 use super::name::{DayName, FileName, Reference, Stamp};
 use super::usage::{Cost, Network, Sort, line_cost};
 use super::{Quarantine, ReadError, expire, read};
 use jiff::Zoned;
 use jiff::civil::Date;
-use mail::Domain;
+use mail::limits::HEADER_OCTETS_MAX;
+use mail::{Domain, Message};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const FILES_OPEN_MAX: usize = 64;
 /// How many directories are remembered as synced; past it, all are forgotten and synced again when next used.
 const SYNCED_MAX: usize = 10_000;
+
+/// So much of a copy has its header, with the fields that are ours.
+const START_OCTETS_MAX: u64 = HEADER_OCTETS_MAX as u64 + 64 * 1024;
 
 /// Tells names of this process apart, whatever the clock says.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -135,22 +139,42 @@ impl Quarantine {
     }
 
     /// A copy that waits under a reference, on stable storage since it was stored. `None` where it was released or is
-    /// gone, and for an entry of the original program that does not say who connected.
-    pub fn waiting(&self, reference: &Reference, now: &Zoned) -> Result<Option<Held>, ReadError> {
-        let found = self.find(reference, now)?.into_iter().next();
-        let Some(entry) = found.filter(|entry| entry.state == State::Held) else {
+    /// gone, and where it does not say who connected. It is read off the copy itself: senders choose how often this is
+    /// asked, and an index may be long.
+    pub fn waiting(&self, reference: &Reference) -> Result<Option<Held>, ReadError> {
+        let Reference::Path { day, domain, file } = reference else {
             return Ok(None);
         };
-        let (Some(file), Ok(client)) = (entry.filename, entry.ip.as_str().parse()) else {
+        let Some(dir) = read::domain_dir(&self.root, day, domain)? else {
             return Ok(None);
         };
+        let Some((part, name)) = read::Files::of(&dir)?.find(file)? else {
+            return Ok(None);
+        };
+        let is_released = FileName::parse_flagged(&name).is_some_and(|(_, flags)| read::is_seen(flags));
+        let (false, Some(stat), Some(copy)) = (is_released, part.stat(&name)?, part.find_file(&name)?) else {
+            return Ok(None);
+        };
+        let mut start = Vec::new();
+        let read = copy.take(START_OCTETS_MAX).read_to_end(&mut start);
+        read.map_err(failed("read", part.path().join(&name)))?;
+        let first_line = start.iter().position(|&octet| octet == b'\n').map_or(0, |end| end + 1);
+        let message = Message::parse(&start[first_line..]);
+        let value = |name| {
+            let value = message.first(name)?.value().into_owned();
+            String::from_utf8(value).ok()
+        };
+        let Some(Ok(client)) = value("X-REMOTE-IP").map(|text| text.trim().parse()) else {
+            return Ok(None);
+        };
+        let id = value("X-Mailward-Id").unwrap_or_default();
         Ok(Some(Held {
-            id: entry.id.to_string(),
-            day: entry.day,
-            domain: entry.domain,
-            file,
+            id: id.split_whitespace().next().unwrap_or_default().to_owned(),
+            day: day.clone(),
+            domain: domain.clone(),
+            file: file.clone(),
             client,
-            file_octets: file_octets(entry.size, entry.recipient.as_str()),
+            file_octets: stat.octets,
         }))
     }
 

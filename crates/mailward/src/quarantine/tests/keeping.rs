@@ -103,6 +103,26 @@ fn copies_of_one_message_are_kept_together() {
 }
 
 #[test]
+fn a_copy_that_waits_tells_all_of_itself_without_an_index() {
+    let root = tempdir().unwrap();
+    let quarantine = open(root.path());
+    let message: &[&[u8]] = &[
+        b"X-Mailward-Id: 7QK2M9 mac\r\nSubject: Hello\r\n",
+        b"X-REMOTE-IP: 192.0.2.1\r\n\r\nHi there.\r\n",
+    ];
+    let held = quarantine.store(&Copy { message, ..copy() }, &noon(DAY)).unwrap();
+    let reference = held.reference();
+    assert_eq!(quarantine.waiting(&reference).unwrap(), Some(held));
+    let entry = quarantine.find(&reference, &noon(DAY)).unwrap().remove(0);
+    std::fs::write(root.path().join("212/example.com/index.json"), "").unwrap();
+    let held = quarantine.waiting(&reference).unwrap().unwrap();
+    quarantine.mark_released(&entry).unwrap();
+    assert_eq!(quarantine.waiting(&reference).unwrap(), None, "released");
+    quarantine.withdraw(&held).unwrap();
+    assert_eq!(quarantine.waiting(&reference).unwrap(), None, "gone");
+}
+
+#[test]
 fn when_one_copy_cannot_be_kept_none_is() {
     let root = tempdir().unwrap();
     let quarantine = open(root.path());
