@@ -175,7 +175,7 @@ impl Gateway {
             };
             if let Some(held) = self.kept_before(case, n, check).await {
                 case.targets[n].progress = Progress::WaitingBefore(held);
-            } else if check != Check::Greylisting || self.has_room_for_greylisted(case).await {
+            } else if check != Check::Greylisting || self.has_room_for_greylisted(case, who.len()).await {
                 who.push(n);
             }
         }
@@ -195,15 +195,17 @@ impl Gateway {
         }
     }
 
-    /// Strangers can send anything, so what is kept of them is small, in all and each.
-    async fn has_room_for_greylisted(&self, case: &Case<'_>) -> bool {
+    /// Strangers can send anything, so what is kept of them is small, in all and each. `others` will have a copy of this
+    /// message, too.
+    async fn has_room_for_greylisted(&self, case: &Case<'_>, others: usize) -> bool {
         let octets = case.body.octets();
         let share = case.runtime.config.limits.quarantine_size / GREYLISTED_SHARE;
         if octets > GREYLISTED_OCTETS_MAX.min(share) {
             return false;
         }
         let used = self.greylisted.get(&self.store).await;
-        used.is_ok_and(|used| used.saturating_add(octets) <= share)
+        let wanted = octets.saturating_mul(others as u64 + 1);
+        used.is_ok_and(|used| used.saturating_add(wanted) <= share)
     }
 
     /// The sender was told 250, so who got the message, or has it held for him now, needs no copy of an earlier try.

@@ -206,6 +206,27 @@ fn a_large_message_of_a_stranger_waits_without_a_copy() {
     assert_eq!(world.send(STRANGER, &large).code, 250);
 }
 
+/// Once only what earlier messages had used was counted, so one message for many had as many copies as recipients.
+#[test]
+fn one_message_for_many_has_no_more_room_than_many_messages() {
+    if !is_there("one_message_for_many_has_no_more_room_than_many_messages") {
+        return;
+    }
+    // A hundredth of it is 300,000 octets.
+    let world = World::start_with(
+        &[bank("v=DMARC1; p=none"), reverse()],
+        &["wild.example/users/valid/*", "wild.example/checks/greylisting"],
+        |setup| setup.set("limits.quarantine_size", "30000000"),
+    );
+    let rcpts: Vec<String> = (0..9).map(|n| format!("u{n}@wild.example")).collect();
+    let large = Mail {
+        rcpts,
+        ..numbered(1, "eve@unknown.example").padded(100_000)
+    };
+    is_told(&world.send(STRANGER, &large), 452, GREYLISTED);
+    assert_eq!(boxes::held(&world.gateway.spam()).len(), 2);
+}
+
 #[test]
 fn strangers_are_remembered_though_the_gateway_is_killed() {
     if !is_there("strangers_are_remembered_though_the_gateway_is_killed") {
