@@ -27,7 +27,8 @@ use judge::lists::Probe;
 use judge::policy::Policy;
 use judge::rates::{Rate, RateNetwork};
 use judge::reputation::{
-    self, AuthorClaim, History, HistoryUnavailable, Letter, Method, ReversePathClaim, Sender, Standing, networks,
+    self, AuthorClaim, History, HistoryUnavailable, Letter, Method, Repute, ReversePathClaim, Sender, Standing,
+    networks,
 };
 use judge::resolver::Resolver;
 use judge::verdict::{Needs, Step, Verdict, conclude, decide};
@@ -48,6 +49,9 @@ const ROUNDS_MAX: usize = 6;
 
 /// How long memory may take for one question; it takes microseconds.
 const MEMORY_MAX: Duration = Duration::from_secs(20);
+
+/// Why nothing is asked of an author.
+const UNPROVEN: &str = "it could not be proven who sent it";
 
 /// As [`Sender`] has them: nothing is cut of a local part.
 const LOCAL_CHARS_MAX: usize = 1000;
@@ -314,28 +318,30 @@ impl Inquiry {
         gather::origin(claims, &sealed, &bodies, iprev, &self.suffixes, asked).await
     }
 
-    /// What the recipient's mailbox remembers of the sender. Where DNS could not say who that is, nothing is asked: a
-    /// friend must not count as a forger because a server was down.
+    /// What the recipient's mailbox remembers of the sender. Where DNS could not say who that is, nothing is asked of the
+    /// author: a friend must not count as a forger because a server was down.
     async fn standing(&self, subject: &Subject<'_>, facts: &MessageFacts, seat: &Seat<'_>) -> Fact<Standing> {
         let Some(memory) = subject.memory else {
             return Fact::Skipped(Line::literal("no history is asked"));
         };
-        let is_proven = facts
-            .origin
-            .dmarc
-            .found()
-            .is_some_and(|dmarc| dmarc.result != DmarcResult::TempError);
+        let dmarc = facts.origin.dmarc.found().map(|dmarc| dmarc.result);
+        let mut sender = self.sender(facts, seat.facts);
+        let is_proven = match dmarc {
+            None => return Fact::Skipped(Line::literal(UNPROVEN)),
+            Some(DmarcResult::TempError) => false,
+            Some(_) => true,
+        };
         if !is_proven {
-            return Fact::Skipped(Line::literal("it could not be proven who sent it"));
+            sender.author = None;
         }
-        let sender = self.sender(facts, seat.facts);
         let (mailbox, now_s) = (seat.facts.mailbox.clone(), facts.received_s);
         let asks_others = self.shared_history;
         let walked = memory.reader().consult(move |history| {
             Box::pin(async move { reputation_of(&sender, &mailbox, history, now_s, asks_others).await })
         });
         match in_time(walked).await {
-            Ok(Ok(standing)) => Fact::Found(standing),
+            Ok(Ok(standing)) if is_proven => Fact::Found(standing),
+            Ok(Ok(standing)) => of_the_unproven(&standing),
             Ok(Err(unavailable)) => Fact::Unavailable(unavailable.0),
             Err(why) => Fact::Unavailable(why),
         }
@@ -481,7 +487,7 @@ impl Seat<'_> {
             reverse_path: &facts.reverse_path,
         });
         self.facts.forwarder = forwarder(view, client, facts);
-        self.facts.listed = list(view, &facts.origin);
+        self.facts.listed = list(view, facts);
     }
 }
 
@@ -492,6 +498,19 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Resul
         Ok(Err(error)) => Err(Line::reason(error.to_string().as_bytes())),
         Err(_) => Err(Line::literal("the store does not answer")),
     }
+}
+
+/// Whoever makes DNS fail on purpose shall not come in with it: a message of whose author nobody can say whether he is
+/// proven waits, if junk is known for certain of what is proven beside him. No good name counts.
+fn of_the_unproven(standing: &Standing) -> Fact<Standing> {
+    if !(standing.is_conclusive && standing.verdict == Some(Repute::Junk)) {
+        return Fact::Skipped(Line::literal(UNPROVEN));
+    }
+    let text = format!(
+        "{UNPROVEN}, and this mailbox knows junk of the same origin ({})",
+        standing.method
+    );
+    Fact::Unavailable(Line::reason(text.as_bytes()))
 }
 
 /// The table, and where it knows nothing what other mailboxes say.
@@ -546,7 +565,8 @@ fn greylist_key(mailbox: &MailboxId, stranger: &Stranger) -> GreylistKey {
 }
 
 /// A mailing list that may write here and vouches for the message.
-fn list(view: &DomainView, origin: &Origin) -> Option<ListHit> {
+fn list(view: &DomainView, facts: &MessageFacts) -> Option<ListHit> {
+    let origin = &facts.origin;
     let hit = |domain: &Domain, proof| {
         let domain = domain.clone();
         view.allows_list(&domain).then_some(ListHit { domain, proof })
@@ -554,11 +574,15 @@ fn list(view: &DomainView, origin: &Origin) -> Option<ListHit> {
     let signatures = origin.dkim.found().into_iter().flatten();
     let passing = signatures.filter(|signature| signature.result == DkimResult::Pass);
     let mut signers = passing.filter_map(|signature| signature.domain.as_ref());
-    let spf = origin.spf_mail_from.found().filter(|spf| spf.result == SpfResult::Pass);
-    let path = spf.and_then(|spf| Domain::parse(spf.domain.as_str()).ok());
+    let passes = origin
+        .spf_mail_from
+        .found()
+        .is_some_and(|spf| spf.result == SpfResult::Pass);
+    // Of a null reverse-path SPF speaks of the HELO name.
+    let path = facts.reverse_path.domain().filter(|_| passes);
     signers
         .find_map(|domain| hit(domain, ListProof::Dkim))
-        .or_else(|| hit(path.as_ref()?, ListProof::Spf))
+        .or_else(|| hit(path?, ListProof::Spf))
 }
 
 /// The address by which lists know a client: where a proxy could not say who it is, one that stands in no list, for the

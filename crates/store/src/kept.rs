@@ -28,6 +28,9 @@ pub struct Kept {
     pub expires_s: i64,
     /// Octets of the copy.
     pub octets: u64,
+    /// Its sender was asked to come again, and so has the message himself. Such a copy goes before one of a message
+    /// that was refused.
+    pub is_deferred: bool,
     /// The check that kept it.
     pub source: Line,
     /// Names the message when its sender comes again, so that a copy that a person released does not come twice.

@@ -4,6 +4,7 @@
 use super::origin::known;
 use super::reputation::is_known;
 use super::{Group, Opinion};
+use crate::auth::dmarc::DmarcResult;
 use crate::auth::iprev::IprevResult;
 use crate::auth::spf::SpfResult;
 use crate::evidence::{Fact, ForwarderHit, Origin};
@@ -36,24 +37,18 @@ pub fn suspicion(
         _ if is_forwarder(forwarder) => return Opinion::Passes,
         Fact::Found(standing) => standing,
         Fact::NotAsked => return ask_first(origin),
+        // Whoever makes DNS fail on purpose is no friend for it; a friend comes again when it works.
+        Fact::Skipped(_) if is_in_trouble(origin) => {
+            return spf_failure(path, origin, "it could not be proven who sent it").into();
+        }
         // Nobody is taken for a stranger because the store is down.
         Fact::Skipped(_) | Fact::Unavailable(_) => return Opinion::Passes,
     };
     if standing.is_welcome() || !is_little(standing.method) {
         return Opinion::Passes;
     }
-    if let Some(spf) = origin.spf_mail_from.found()
-        && matches!(spf.result, SpfResult::Fail | SpfResult::SoftFail)
-    {
-        let who = match path.is_null() {
-            true => spf.domain.to_string(),
-            false => path.folded(),
-        };
-        let text = format!(
-            "SPF {} for {who}, and this mailbox does not know the sender",
-            spf.result
-        );
-        return Opinion::Fails(Line::reason(text.as_bytes()));
+    if let Some(fault) = spf_failure(path, origin, "this mailbox does not know the sender") {
+        return Opinion::Fails(fault);
     }
     let has_no_name = origin
         .iprev
@@ -72,6 +67,29 @@ pub fn suspicion(
         )),
         false => Opinion::Passes,
     }
+}
+
+/// That SPF says that the client may not send for the reverse-path, unless the author's own domain signed: then it tells
+/// only that the message came by another way.
+fn spf_failure(path: &ReversePath, origin: &Origin, besides: &str) -> Option<Line> {
+    let is_signed = origin.dmarc.found().is_some_and(|dmarc| !dmarc.aligned_dkim.is_empty());
+    let spf = origin.spf_mail_from.found()?;
+    if is_signed || !matches!(spf.result, SpfResult::Fail | SpfResult::SoftFail) {
+        return None;
+    }
+    let who = match path.is_null() {
+        true => spf.domain.to_string(),
+        false => path.folded(),
+    };
+    let text = format!("SPF {} for {who}, and {besides}", spf.result);
+    Some(Line::reason(text.as_bytes()))
+}
+
+fn is_in_trouble(origin: &Origin) -> bool {
+    origin
+        .dmarc
+        .found()
+        .is_some_and(|dmarc| dmarc.result == DmarcResult::TempError)
 }
 
 /// `checks/greylisting`: whether a stranger must still wait.

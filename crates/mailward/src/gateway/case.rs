@@ -22,7 +22,8 @@ use tokio::time::Instant;
 /// What senders are told where the reason is not theirs to know.
 const PRIVATE: &str = "refused by the recipient's mail policy";
 const PRIVATE_DEFERRED: &str = "deferred by the recipient's mail policy, please try again later";
-const TOO_MUCH: &str = "Too much mail from your network for this mailbox, please try again later";
+const TOO_MUCH: &str = "Too much mail from your network for this mailbox";
+const TOO_MUCH_NOW: &str = "Too much mail from your network for this mailbox, please try again later";
 
 /// One message, judged for each recipient.
 pub(super) struct Case<'a> {
@@ -92,6 +93,7 @@ impl Target<'_> {
                 Line::literal(PRIVATE_DEFERRED)
             }
             (Some(Source::Check(Check::Reputation | Check::Strangers)), _) => Line::literal(PRIVATE),
+            (Some(Source::Check(Check::Rate)), Disposition::Defer) => Line::literal(TOO_MUCH_NOW),
             (Some(Source::Check(Check::Rate)), _) => Line::literal(TOO_MUCH),
             _ => self.reason(),
         }

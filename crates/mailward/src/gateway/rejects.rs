@@ -9,7 +9,6 @@ use super::case::{Case, Progress, Target};
 use super::copies::Copies;
 use super::{Gateway, Runtime};
 use crate::quarantine::{Held, Quarantine, Reference};
-use jiff::Zoned;
 use judge::checks::Check;
 use judge::reason::Source;
 use judge::verdict::Disposition;
@@ -98,6 +97,7 @@ impl Case<'_> {
             at_s,
             expires_s: at_s.saturating_add(life_s),
             octets: self.body.octets(),
+            is_deferred: target.verdict.disposition == Disposition::Defer,
             source: Line::literal(check.name()),
             ledger: self.ledger_key(),
             recipient: target.address.exact(),
@@ -155,7 +155,8 @@ impl Gateway {
                 continue;
             };
             self.greylisted.change(&kept, u64::saturating_add);
-            match self.store.keep(kept, case.runtime.config.quarantine.rejects_max).await {
+            let keep = self.store.keep(kept, case.runtime.config.quarantine.rejects_max);
+            match in_time(case, keep).await {
                 Ok(displaced) => remove(&case.runtime.quarantine, &self.greylisted, displaced).await,
                 Err(error) => {
                     tracing::warn!(id = %case.id, %error, "a copy will not be known when its message comes again")

@@ -422,7 +422,10 @@ fn a_list_may_write_in_the_name_of_its_members() {
     if !is_there("a_list_may_write_in_the_name_of_its_members") {
         return;
     }
-    let list = Zone::new("list.example", "@ TXT \"v=spf1 ip4:198.51.100.66 -all\"\n");
+    let list = Zone::new(
+        "list.example",
+        "@ TXT \"v=spf1 ip4:198.51.100.66 -all\"\nmx TXT \"v=spf1 ip4:198.51.100.66 -all\"\n",
+    );
     let zones = [bank("v=DMARC1; p=reject"), reverse(), list];
     let files = [
         "example.com/checks/dmarc",
@@ -462,6 +465,12 @@ fn a_list_may_write_in_the_name_of_its_members() {
         ..to(&["foo@helo.example"], post.clone())
     };
     assert!(world.refused(STRANGER, &bad).contains("HELO"));
+    // A notification has no reverse-path, so its HELO name proves no list.
+    let notification = Mail {
+        from: String::new(),
+        ..post.clone()
+    };
+    assert_eq!(world.send(STRANGER, &notification).code, 550);
     // Whoever only claims to be the list is none.
     let reply = world.send("198.51.100.99", &post);
     assert_eq!(reply.code, 550, "{}", world.why(&reply));

@@ -177,7 +177,14 @@ impl State {
             .collect();
         let is_other = |kept: &&Kept| kept.mailbox == new.mailbox && kept.key != new.key;
         let mut others: Vec<&Kept> = self.kept.values().filter(is_other).collect();
-        others.sort_by_key(|kept| (kept.at_s > new.ahead_s(), Reverse(kept.at_s), kept.key));
+        others.sort_by_key(|kept| {
+            (
+                kept.is_deferred,
+                kept.at_s > new.ahead_s(),
+                Reverse(kept.at_s),
+                kept.key,
+            )
+        });
         let left = count_max.saturating_sub(1) as usize;
         let past: Vec<KeptKey> = others.iter().skip(left).map(|kept| kept.key).collect();
         gone.extend(

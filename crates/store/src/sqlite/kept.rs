@@ -10,7 +10,8 @@ use rusqlite::{Connection, Row, params};
 /// Rows that one step removes.
 const EXPIRE_STEP: u32 = 200;
 /// The columns, in the order in which [`kept`] reads them.
-const COLUMNS: &str = "b.name, k.key, k.at_s, k.expires_s, k.octets, k.source, k.ledger, k.recipient, k.reference";
+const COLUMNS: &str =
+    "b.name, k.key, k.at_s, k.expires_s, k.octets, k.is_deferred, k.source, k.ledger, k.recipient, k.reference";
 
 /// Puts a row; gives those that it displaces.
 pub(super) fn keep(db: &Connection, new: &Kept, count_max: u32) -> Result<Done, rusqlite::Error> {
@@ -18,8 +19,8 @@ pub(super) fn keep(db: &Connection, new: &Kept, count_max: u32) -> Result<Done, 
     let mut gone = take_where(db, "k.mailbox = ?1 AND k.key = ?2", params![mailbox, new.key.0])?;
     gone.retain(|before| before.reference != new.reference);
     db.prepare_cached(
-        "INSERT INTO kept (mailbox, key, at_s, expires_s, octets, source, ledger, recipient, reference)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO kept (mailbox, key, at_s, expires_s, octets, is_deferred, source, ledger, recipient, reference)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         mailbox,
@@ -27,6 +28,7 @@ pub(super) fn keep(db: &Connection, new: &Kept, count_max: u32) -> Result<Done, 
         new.at_s,
         new.expires_s,
         new.octets.cast_signed(),
+        new.is_deferred,
         new.source.as_str(),
         new.ledger.0,
         new.recipient,
@@ -37,7 +39,7 @@ pub(super) fn keep(db: &Connection, new: &Kept, count_max: u32) -> Result<Done, 
         db,
         "k.mailbox = ?1 AND k.key IN
          (SELECT key FROM kept WHERE mailbox = ?1 AND key <> ?2
-          ORDER BY at_s > ?3, at_s DESC, key LIMIT -1 OFFSET ?4)",
+          ORDER BY is_deferred, at_s > ?3, at_s DESC, key LIMIT -1 OFFSET ?4)",
         params![mailbox, new.key.0, new.ahead_s(), count_max.saturating_sub(1)],
     )?);
     Ok(Done::Kept(gone))
@@ -100,9 +102,10 @@ fn kept(row: &Row<'_>) -> Result<Kept, rusqlite::Error> {
         at_s: row.get(2)?,
         expires_s: row.get(3)?,
         octets: row.get::<_, i64>(4)?.cast_unsigned(),
-        source: Line::from(row.get::<_, String>(5)?),
-        ledger: LedgerKey(row.get(6)?),
-        recipient: row.get(7)?,
-        reference: row.get(8)?,
+        is_deferred: row.get(5)?,
+        source: Line::from(row.get::<_, String>(6)?),
+        ledger: LedgerKey(row.get(7)?),
+        recipient: row.get(8)?,
+        reference: row.get(9)?,
     })
 }

@@ -152,6 +152,7 @@ const LAYOUT_3: &str = "
         at_s INTEGER NOT NULL,
         expires_s INTEGER NOT NULL,
         octets INTEGER NOT NULL,
+        is_deferred INTEGER NOT NULL,
         source TEXT NOT NULL,
         ledger BLOB NOT NULL,
         recipient TEXT NOT NULL,

@@ -164,6 +164,7 @@ fn kept(user: u64, n: u8) -> Kept {
         at_s: NOW_S + i64::from(n),
         expires_s: NOW_S + i64::from(n) + 60,
         octets: 100,
+        is_deferred: false,
         source: Line::literal(if n.is_multiple_of(2) {
             "reputation"
         } else {
@@ -216,6 +217,16 @@ async fn a_mailbox_keeps_its_newest_copies(place: Place) {
     }
     assert_eq!(store.keep(kept(1, 9), 3).await, Ok(Vec::new()));
     assert_eq!(store.keep(kept(0, 4), 3).await, Ok(vec![kept(0, 1)]));
+    // Whoever was asked to come again has the message himself, so those go first, however new they are.
+    let deferred = |n| Kept {
+        is_deferred: true,
+        ..kept(3, n)
+    };
+    for kept in [kept(3, 1), deferred(2), deferred(3)] {
+        assert_eq!(store.keep(kept, 3).await, Ok(Vec::new()));
+    }
+    assert_eq!(store.keep(deferred(4), 3).await, Ok(vec![deferred(2)]));
+    assert_eq!(store.keep(kept(3, 5), 3).await, Ok(vec![deferred(3)]));
     // A number that was lowered holds with the next copy.
     let mut gone = store.keep(kept(0, 5), 2).await.unwrap();
     gone.sort_by_key(|kept| kept.at_s);
@@ -229,7 +240,7 @@ async fn a_mailbox_keeps_its_newest_copies(place: Place) {
     assert_eq!(store.keep(back(6), 2).await, Ok(vec![kept(0, 1)]));
     assert_eq!(store.keep(back(7), 2).await, Ok(vec![kept(0, 5)]));
     assert_eq!(store.keep(back(8), 2).await, Ok(vec![back(6)]));
-    assert_eq!(store.reader().stats().await.unwrap().kept, 3);
+    assert_eq!(store.reader().stats().await.unwrap().kept, 6);
 }
 
 async fn copies_end_at_their_time(place: Place) {

@@ -138,6 +138,42 @@ fn a_good_standing_and_a_proven_forwarder_are_no_strangers() {
             Disposition::Defer,
             "strangers decisive, greylisting overruled",
         ),
+    ]);
+}
+
+#[test]
+fn trouble_makes_no_stranger_and_no_friend() {
+    let strange = || new().strange().greylisted();
+    expect(vec![
+        (
+            "signed by the author's domain, by another way",
+            strange().with(|case| {
+                let Fact::Found(dmarc) = &mut case.message.origin.dmarc else {
+                    panic!("a known DMARC")
+                };
+                dmarc.aligned_dkim = vec![Domain::parse("ann.example").unwrap()];
+                case.recipient.greylist = greylist(true);
+            }),
+            Disposition::Accept,
+            "",
+        ),
+        (
+            "whoever makes DNS fail is no friend for it",
+            strange().with(|case| {
+                case.message.origin.dmarc = dmarc(DmarcResult::TempError, Wish::None);
+                case.recipient.standing = Fact::Skipped(line("it could not be proven"));
+            }),
+            Disposition::Defer,
+            "strangers decisive, greylisting overruled",
+        ),
+        (
+            "where no history is asked nobody is a stranger",
+            new()
+                .strange()
+                .with(|case| case.recipient.standing = Fact::Skipped(line("none"))),
+            Disposition::Accept,
+            "",
+        ),
         (
             "nobody is a stranger because the store is down",
             strange().with(|case| {
