@@ -183,15 +183,6 @@ impl Gateway {
         self.memory("VmHWM:")
     }
 
-    /// Waits until it has this many files open, or more: a connection that it has accepted is one.
-    pub fn await_open_files(&self, count: usize) {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while self.open_files() < count {
-            assert!(std::time::Instant::now() < deadline, "{} files open", self.open_files());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
     /// How many files it has open.
     pub fn open_files(&self) -> usize {
         let fds = fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the gateway runs");
