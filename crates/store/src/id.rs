@@ -40,6 +40,13 @@ impl MailwardId {
         MailwardId(MailwardId::first_of(now_s).0 | (chance & ((1 << CHANCE_BITS) - 1)))
     }
 
+    /// The id of a message that came before there was a gateway: a hash of what it is known by, of which 59 bits are used.
+    /// It lies among the minutes from 2057 on, so that no message that comes before then has it.
+    pub fn learnt(hash: u64) -> MailwardId {
+        const FIRST: u64 = 1 << (MINUTE_BITS + CHANCE_BITS - 1);
+        MailwardId(FIRST | hash & (FIRST - 1))
+    }
+
     /// The lowest id of the minute in which `at_s` lies.
     pub(crate) fn first_of(at_s: i64) -> MailwardId {
         let minutes = at_s.saturating_sub(EPOCH_S).div_euclid(60);
@@ -126,6 +133,18 @@ impl std::error::Error for IdError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_learnt_is_told_apart_from_what_came() {
+        let last = MailwardId::new(EPOCH_S + (1 << 24) * 60 - 1, u64::MAX);
+        for hash in [0, 1, u64::MAX] {
+            let id = MailwardId::learnt(hash);
+            assert!(id > last, "{id}");
+            assert_eq!(id.to_string().parse(), Ok(id));
+            assert_eq!(MailwardId::from_number(id.number()), id);
+        }
+        assert_ne!(MailwardId::learnt(1 << 40), MailwardId::learnt(0));
+    }
     use proptest::prelude::*;
 
     #[test]

@@ -44,8 +44,7 @@ impl Page {
         let hash = hash(message, mailbox);
         Some(Page {
             hash,
-            // It must be the same whoever is trusted.
-            id: MailwardId::new(top.or(written).unwrap_or(0), hash),
+            id: MailwardId::learnt(hash),
             received_s: trusted.or(top).or(written)?,
             opened,
             sealed: label::sealed(message),
