@@ -183,8 +183,12 @@ impl Seen {
                  them; if that host takes out what others write in its name, name it again: `--trust-beneath HOST`"
             ));
         } else if with_results.saturating_mul(FEW) <= *messages {
+            // Where the servers that took the mail are known, only those who judged it are missing.
+            let is_unknown = with_border.saturating_mul(FEW) <= *messages;
+            let hosts = if is_unknown { most(hosts) } else { Vec::new() };
+            let proven = if is_unknown { "nothing" } else { "only the address" };
             let mut seen: Vec<String> = Vec::new();
-            for (what, names) in [("Received by", most(hosts)), ("results of", most(authserv_ids))] {
+            for (what, names) in [("Received by", hosts), ("results of", most(authserv_ids))] {
                 let names: Vec<String> = names
                     .iter()
                     .map(|(name, count)| format!("{} ({count})", harmless(name)))
@@ -193,14 +197,13 @@ impl Seen {
                     seen.push(format!("{what} {}", names.join(", ")));
                 }
             }
-            let seen = if seen.is_empty() {
-                String::new()
-            } else {
-                format!("; there are: {}", seen.join("; "))
-            };
-            lines.push(format!(
-                "hint: if another server took or judged your mail before, name it: `--trust HOST`{seen}"
-            ));
+            lines.push(match seen.is_empty() {
+                true => format!("most have no results of any server, so of their senders {proven} is proven"),
+                false => format!(
+                    "hint: if another server took or judged your mail before, name it: `--trust HOST`; there are: {}",
+                    seen.join("; ")
+                ),
+            });
         }
         lines
     }
