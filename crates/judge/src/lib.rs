@@ -8,6 +8,7 @@
 //! - [`auth`]: who really sent it; [`gather`]: all proofs of one message at once.
 //! - [`dnsbl`]: DNS lists of addresses and domains.
 //! - [`reputation`]: what a mailbox remembers of whoever writes to it.
+//! - [`content`]: what a message shows and how it is made, as features; [`junk`]: the learner that counts them.
 //! - [`rates`]: how much mail a network may send; [`greylist`]: how strangers are asked to come again.
 //! - [`virus`]: what a virus scanner says.
 //! - [`policy`]: what one domain's operator switched on, and what shall follow.
@@ -23,10 +24,12 @@
 
 pub mod auth;
 pub mod checks;
+pub mod content;
 pub mod dnsbl;
 pub mod evidence;
 pub mod gather;
 pub mod greylist;
+pub mod junk;
 pub mod lists;
 pub mod policy;
 pub mod rates;

@@ -7,6 +7,7 @@
 //! - [`reply`]: SMTP replies; the only place that makes reply octets.
 //! - [`text`]: foreign text made safe for one line of a log, a reply, a header or a terminal.
 //! - [`message`]: header and body of a message, as received (RFC 5322).
+//! - [`mime`]: its parts, decoded (RFC 2045); [`html`]: what a page shows, and what it hides.
 //! - [`auth_results`]: what was proven of a message, as a header field (RFC 8601).
 //! - [`received`]: who gave a message to whom, as hosts on its way wrote it (RFC 5321 §4.4).
 //! - [`proxy`]: the header by which a balancer names the client.
@@ -21,8 +22,10 @@
 mod address;
 pub mod auth_results;
 mod domain;
+pub mod html;
 pub mod limits;
 mod message;
+pub mod mime;
 pub mod proxy;
 pub mod received;
 mod reply;

@@ -12,9 +12,11 @@
 //! - `auth`: what proves who sent a message.
 //! - `spf`: what any zone makes of an SPF check.
 //! - `dkim`: signatures and seals.
+//! - `content`: what a message shows, and what is learned from it.
 //! - `model`: the plain models. `observer`: a reader of the wire, who finds the messages on it.
 
 mod auth;
+mod content;
 mod dkim;
 mod header;
 mod messages;
@@ -27,6 +29,7 @@ mod session;
 mod spf;
 
 pub use auth::{auth_results, author, dmarc_record};
+pub use content::{content, page};
 pub use dkim::dkim_message;
 pub use header::{header, letter, received};
 pub use messages::{bdat_decoder, data_decoder, dot_stuffing};
@@ -40,7 +43,7 @@ pub use spf::spf_record;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("smtp_session", smtp_session),
     ("data_decoder", data_decoder),
     ("bdat_decoder", bdat_decoder),
@@ -60,6 +63,8 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("dkim_message", dkim_message),
     ("author", author),
     ("dmarc_record", dmarc_record),
+    ("content", content),
+    ("page", page),
 ];
 
 /// Octets from which numbers are taken at the front, so that what is judged stands at the end as it is.

@@ -7,6 +7,7 @@ mod check;
 mod control;
 mod daemon;
 mod desk;
+mod evaluate;
 mod explain;
 mod label;
 mod learn;
@@ -76,6 +77,8 @@ enum Command {
     Sent(label::SentOptions),
     /// Learn from mail that came before the gateway did: what was junk, what was not, and whom the owner wrote to
     Learn(learn::Options),
+    /// Measure how well the content filter tells junk from wanted mail, on mail of which that is known
+    Evaluate(evaluate::Options),
     /// Say what a mailbox's history makes of a sender; or check what the table makes of cases from a file
     Reputation(reputation::Options),
     /// Look after the store: its size, its soundness, and what makes history
@@ -147,6 +150,7 @@ pub fn run() -> ExitCode {
         Command::Label(options) => label::run(config, &options),
         Command::Sent(options) => ask::run(config, Ask::Sent(options)),
         Command::Learn(options) => learn::run(config, &options),
+        Command::Evaluate(options) => evaluate::run(&options),
         Command::Reputation(options) => reputation::run(config, options),
     };
     done.unwrap_or_else(|trouble| {

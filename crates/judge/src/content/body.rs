@@ -1,0 +1,200 @@
+//! What stands in the parts: text, pages, links, attachments; and how the parts are put together.
+
+use super::headers::magnitude;
+use super::origin::host;
+use super::sink::Sink;
+use super::words::{self, shape};
+use mail::html::{Link, LinkKind, Page};
+use mail::mime::Part;
+
+/// Text past this is not looked at, in all parts together.
+const TEXT_OCTETS_MAX: usize = 16 * 1024;
+/// Links past this number add nothing.
+const LINKS_MAX: usize = 100;
+/// Parts past this number add nothing.
+const PARTS_MAX: usize = 50;
+
+/// Reads all parts.
+pub(super) fn read(parts: &[Part<'_>], sink: &mut Sink) {
+    let mut tree = String::new();
+    let mut room = TEXT_OCTETS_MAX;
+    for part in parts.iter().take(PARTS_MAX) {
+        tree.push_str(&format!("{}{};", part.depth, part.media));
+        sink.shape("part", &part.media);
+        sink.shape("part", &format!("{} {:?}", part.media, part.encoding));
+        if let Some(charset) = &part.charset {
+            sink.shape("charset", charset);
+        }
+        if let Some(name) = &part.name {
+            attachment(name, part, sink);
+        }
+        if part.is_container() {
+            continue;
+        }
+        if part.media.starts_with("text/") && !part.is_attachment {
+            sink.break_off();
+            text(part, &mut room, sink);
+        } else {
+            sink.shape(
+                "size",
+                &format!("{} {}", part.media, magnitude(part.raw().len() / 1024)),
+            );
+        }
+    }
+    sink.shape("parts", &tree);
+}
+
+/// A file's name: its words, its ending, and both endings of `invoice.pdf.exe`.
+fn attachment(name: &str, part: &Part<'_>, sink: &mut Sink) {
+    let lower = name.to_lowercase();
+    words::each(&lower, |word| sink.word("file", word));
+    if let Some((rest, ending)) = lower.rsplit_once('.') {
+        sink.word("file", &[".", ending].concat());
+        sink.shape("file", &[ending, " as ", &part.media].concat());
+        if let Some((_, before)) = rest.rsplit_once('.').filter(|(_, before)| before.len() <= 4) {
+            sink.word("file", &[".", before, ".", ending].concat());
+        }
+    }
+    sink.shape("file", &shape(name, 20));
+}
+
+fn text(part: &Part<'_>, room: &mut usize, sink: &mut Sink) {
+    let text = part.text();
+    let kept = text.get(..text.floor_char_boundary(4 * *room)).unwrap_or(&text);
+    if part.media == "text/html" {
+        page(kept, room, sink);
+    } else {
+        plain(kept, room, sink);
+    }
+}
+
+fn page(html: &str, room: &mut usize, sink: &mut Sink) {
+    let page = Page::read(html);
+    for tag in &page.tags {
+        sink.shape("tag", tag);
+    }
+    let share = page.text.trim().len() * 8 / html.len().max(1);
+    sink.shape("page", &format!("text {share}/8 of {}", magnitude(html.len() / 256)));
+    if !page.hidden.trim().is_empty() {
+        sink.shape("page", "hides text");
+        let hidden = take(&page.hidden, room);
+        words::each(hidden, |word| sink.word("hidden", word));
+    }
+    let images = page.links.iter().filter(|link| link.kind == LinkKind::Image).count();
+    sink.shape("images", &magnitude(images));
+    sink.shape("links", &magnitude(page.links.len() - images));
+    for found in page.links.iter().take(LINKS_MAX) {
+        link(found, sink);
+    }
+    plain(&page.text, room, sink);
+}
+
+/// As much of a text as there is room for.
+fn take<'a>(text: &'a str, room: &mut usize) -> &'a str {
+    let kept = text.get(..text.floor_char_boundary(*room)).unwrap_or(text);
+    *room -= kept.len();
+    kept
+}
+
+fn plain(text: &str, room: &mut usize, sink: &mut Sink) {
+    let text = take(text, room);
+    sink.shape("text", &magnitude(text.len() / 64));
+    let mut rest = text;
+    let mut links = 0;
+    while let Some(at) = next_address(rest).filter(|_| links < LINKS_MAX) {
+        links += 1;
+        let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        words::each(before, |word| sink.running("", word));
+        let end = from
+            .find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | ')' | ']'))
+            .unwrap_or(from.len());
+        let (target, after) = from.split_at_checked(end).unwrap_or((from, ""));
+        address("link", target, sink);
+        sink.running("", "\u{fffd}link");
+        rest = after;
+    }
+    words::each(rest, |word| sink.running("", word));
+}
+
+/// Where the next `http://`, `https://` or `www.` begins.
+fn next_address(text: &str) -> Option<usize> {
+    let scheme = memchr::memmem::find(text.as_bytes(), b"://").and_then(|at| {
+        let before = text.get(..at)?;
+        let word = before.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        (word.len() < at).then_some(word.len())
+    });
+    let www = memchr::memmem::find(text.as_bytes(), b"www.");
+    [scheme, www].into_iter().flatten().min()
+}
+
+fn link(link: &Link, sink: &mut Sink) {
+    let place = match link.kind {
+        LinkKind::Anchor => "link",
+        LinkKind::Image => "image",
+        LinkKind::Form => "form",
+        LinkKind::Other => "other",
+    };
+    let shows = host_of(&link.shown).filter(|name| name.contains('.') && !name.contains(' '));
+    if let (Some(shown), Some(target)) = (shows, host_of(&link.target)) {
+        let same = shown
+            .trim_start_matches("www.")
+            .eq_ignore_ascii_case(target.trim_start_matches("www."));
+        sink.shape("link shows", if same { "its host" } else { "another host" });
+    }
+    address(place, &link.target, sink);
+}
+
+/// The host of an address, without login and port.
+fn host_of(address: &str) -> Option<&str> {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#', '\\']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let name = host.split(':').next()?.trim();
+    (!name.is_empty()).then_some(name)
+}
+
+/// An address: its scheme, its host, the words and the build of its path.
+fn address(place: &str, target: &str, sink: &mut Sink) {
+    let target = target.trim();
+    let scheme = target.split_once(':').map_or("", |(scheme, _)| scheme);
+    let scheme = scheme
+        .get(..scheme.floor_char_boundary(10))
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    sink.shape("scheme", &[place, " ", &scheme].concat());
+    if matches!(scheme.as_str(), "mailto" | "cid" | "data" | "javascript") {
+        if scheme == "mailto" {
+            address_of_mail(place, target, sink);
+        }
+        return;
+    }
+    let Some(name) = host_of(target) else { return };
+    host(place, name, sink);
+    let path = target.split_once("://").map_or(target, |(_, rest)| rest);
+    let Some((authority, path)) = path.split_once('/') else {
+        return;
+    };
+    if authority.contains('@') {
+        sink.shape(place, "login");
+    }
+    if authority.contains(':') {
+        sink.shape(place, "port");
+    }
+    sink.shape(place, &["path ", &shape(path, 24)].concat());
+    words::each(path.get(..path.floor_char_boundary(200)).unwrap_or(path), |word| {
+        sink.word(place, word)
+    });
+}
+
+fn address_of_mail(place: &str, target: &str, sink: &mut Sink) {
+    let address = target
+        .get(7..)
+        .unwrap_or_default()
+        .split('?')
+        .next()
+        .unwrap_or_default();
+    sink.word(place, &address.to_lowercase());
+    if let Some((_, domain)) = address.rsplit_once('@') {
+        host(place, domain, sink);
+    }
+}

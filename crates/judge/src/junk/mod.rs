@@ -1,0 +1,304 @@
+//! The learner: is this message junk, judged by what people said of others?
+//!
+//! Two learners share one table and their log-odds are averaged, because they fail on different mail:
+//!
+//! - a logistic one: each word or shape has a weight, and a lesson moves all weights of its message by one step, the
+//!   more the further it was from the truth;
+//! - one that counts in how many messages of either sort a feature stood, and believes a feature the more, the more often
+//!   and the more one-sidedly it was seen (the confidence factor of OSBF). It counts a message only if it was not sure of
+//!   it, so a hundred copies of one message weigh as a few.
+//!
+//! What a lesson added is integers: one step and one count. So [`Model::untrain`] takes away exactly that, whatever came
+//! between and in whichever order, and the table is bit for bit as if the lesson had never been added to it.
+//!
+//! Scores are computed with additions, multiplications and divisions of IEEE 754 only, in a fixed order, and never with the
+//! machine's own logarithm. So the same lessons make the same table everywhere.
+
+mod arithmetic;
+mod recent;
+mod score;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use crate::content::{Feature, Features, Kind, SLOT_BITS};
+use arithmetic::{LogProduct, sigmoid};
+pub use recent::Recent;
+pub use score::{Reason, Score};
+use serde::{Deserialize, Serialize};
+
+/// What is known of the features of one slot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Slot {
+    junk: u16,
+    wanted: u16,
+    weight: i32,
+}
+
+/// How many messages of either sort.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Junk.
+    pub junk: u32,
+    /// Wanted mail.
+    pub wanted: u32,
+}
+
+/// What one message added to a model; with its features it is all that undoing needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lesson {
+    /// What the message was said to be.
+    pub is_junk: bool,
+    /// Whether its features were counted.
+    is_counted: bool,
+    /// What was added to their weights.
+    step: i32,
+}
+
+/// All that was learned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    slots: Box<[Slot]>,
+    /// Lessons.
+    taught: Seen,
+    /// Lessons that were counted.
+    counted: Seen,
+}
+
+impl Default for Model {
+    fn default() -> Model {
+        Model::new()
+    }
+}
+
+/// What both learners say of a message, as log-odds.
+#[derive(Debug, Clone, Copy)]
+struct Opinions {
+    weights: f64,
+    counts: f64,
+}
+
+impl Model {
+    /// Octets of a table in memory and as stored.
+    pub const OCTETS: usize = (1 << SLOT_BITS) * size_of::<Slot>();
+
+    /// Knows nothing.
+    pub fn new() -> Model {
+        Model {
+            slots: vec![Slot::default(); 1 << SLOT_BITS].into_boxed_slice(),
+            taught: Seen::default(),
+            counted: Seen::default(),
+        }
+    }
+
+    /// How many lessons stand in it.
+    pub fn taught(&self) -> Seen {
+        self.taught
+    }
+
+    /// What a message is.
+    pub fn classify(&self, features: &Features) -> Score {
+        Score::new(self.opinions(features).mixed(), self.taught)
+    }
+
+    /// Takes in a message of which it is known what it is.
+    pub fn train(&mut self, features: &Features, is_junk: bool) -> Lesson {
+        let opinions = self.opinions(features);
+        let mut lesson = Lesson {
+            is_junk,
+            is_counted: false,
+            step: 0,
+        };
+        let is_sure = opinions.counts * sign(is_junk) >= settings::SURE;
+        let room = self.counted.of(is_junk) < u32::from(u16::MAX);
+        lesson.is_counted = room && !is_sure;
+        lesson.step = self.step(features, is_junk, opinions.weights);
+        self.add(features, lesson);
+        lesson
+    }
+
+    /// Goes over an earlier lesson again, for what was learned since may have moved the model away from it. The lesson
+    /// then holds all that stands in the model because of it.
+    pub fn rehearse(&mut self, features: &Features, lesson: &mut Lesson) {
+        let step = self.step(features, lesson.is_junk, self.weight(features));
+        if step != 0 {
+            self.add_step(features, step);
+            lesson.step = lesson.step.wrapping_add(step);
+        }
+    }
+
+    /// Takes away what a lesson added.
+    pub fn untrain(&mut self, features: &Features, lesson: Lesson) {
+        self.add_step(features, lesson.step.wrapping_neg());
+        self.taught.change(lesson.is_junk, u32::wrapping_sub);
+        if lesson.is_counted {
+            self.counted.change(lesson.is_junk, u32::wrapping_sub);
+            self.count(features, lesson.is_junk, u16::wrapping_sub);
+        }
+    }
+
+    fn add(&mut self, features: &Features, lesson: Lesson) {
+        self.add_step(features, lesson.step);
+        self.taught.change(lesson.is_junk, u32::wrapping_add);
+        if lesson.is_counted {
+            self.counted.change(lesson.is_junk, u32::wrapping_add);
+            self.count(features, lesson.is_junk, u16::wrapping_add);
+        }
+    }
+
+    /// Wrapping, so that taking away is exact even where a weight went past its range.
+    fn add_step(&mut self, features: &Features, step: i32) {
+        for feature in features.iter().take_while(|feature| is_weighed(*feature)) {
+            if let Some(slot) = self.slots.get_mut(feature.slot()) {
+                slot.weight = slot.weight.wrapping_add(step);
+            }
+        }
+    }
+
+    fn count(&mut self, features: &Features, is_junk: bool, change: fn(u16, u16) -> u16) {
+        for feature in features.iter() {
+            if let Some(slot) = self.slots.get_mut(feature.slot()) {
+                let count = if is_junk { &mut slot.junk } else { &mut slot.wanted };
+                *count = change(*count, 1);
+            }
+        }
+    }
+
+    /// How far a lesson moves each weight. Early lessons move them further, since nothing better is known.
+    fn step(&self, features: &Features, is_junk: bool, weights: f64) -> i32 {
+        let truth = f64::from(u8::from(is_junk));
+        let weighed = features.iter().take_while(|feature| is_weighed(*feature)).count();
+        let lessons = f64::from(self.taught.junk) + f64::from(self.taught.wanted);
+        let haste = 1.0 + settings::HASTE * settings::HASTE_LESSONS / (settings::HASTE_LESSONS + lessons);
+        let size = settings::RATE * haste / (weighed.max(1) as f64).sqrt();
+        ((truth - sigmoid(weights)) * size * settings::UNIT) as i32
+    }
+
+    /// The sum of weights, as log-odds.
+    fn weight(&self, features: &Features) -> f64 {
+        let weighed = features.iter().take_while(|feature| is_weighed(*feature));
+        let sum: i64 = weighed.map(|feature| i64::from(self.slot(feature).weight)).sum();
+        sum as f64 / settings::UNIT
+    }
+
+    fn slot(&self, feature: Feature) -> Slot {
+        self.slots.get(feature.slot()).copied().unwrap_or_default()
+    }
+
+    fn opinions(&self, features: &Features) -> Opinions {
+        let (mut sum, mut product) = (0_i64, LogProduct::new());
+        let belief = Belief::new(self.counted);
+        for feature in features.iter() {
+            let slot = self.slot(feature);
+            if is_weighed(feature) {
+                sum += i64::from(slot.weight);
+            }
+            if let Some(belief) = &belief
+                && (slot.junk, slot.wanted) != (0, 0)
+            {
+                let lean = belief.lean(slot, feature.kind());
+                product.multiply(0.5 + lean, 0.5 - lean);
+            }
+        }
+        Opinions {
+            weights: sum as f64 / settings::UNIT,
+            counts: product.ln() * settings::COUNTS_SCALE,
+        }
+    }
+
+    /// How far one feature moves a message's log-odds; positive towards junk.
+    fn pull(&self, feature: Feature, bend: f64) -> f64 {
+        let slot = self.slot(feature);
+        let weight = if is_weighed(feature) {
+            f64::from(slot.weight) / settings::UNIT
+        } else {
+            0.0
+        };
+        let mut product = LogProduct::new();
+        if let Some(belief) = Belief::new(self.counted)
+            && (slot.junk, slot.wanted) != (0, 0)
+        {
+            let lean = belief.lean(slot, feature.kind());
+            product.multiply(0.5 + lean, 0.5 - lean);
+        }
+        let counts = product.ln() * settings::COUNTS_SCALE * bend;
+        weight * settings::WEIGHTS_SHARE + counts * (1.0 - settings::WEIGHTS_SHARE)
+    }
+}
+
+impl Seen {
+    /// Of one sort.
+    fn of(self, is_junk: bool) -> u32 {
+        if is_junk { self.junk } else { self.wanted }
+    }
+
+    fn change(&mut self, is_junk: bool, change: fn(u32, u32) -> u32) {
+        let count = if is_junk { &mut self.junk } else { &mut self.wanted };
+        *count = change(*count, 1);
+    }
+}
+
+impl Opinions {
+    /// The average. What counts say is bent, so that a near copy of one message outvotes nothing for ever.
+    fn mixed(self) -> f64 {
+        self.weights * settings::WEIGHTS_SHARE + self.bent() * (1.0 - settings::WEIGHTS_SHARE)
+    }
+
+    fn bent(self) -> f64 {
+        // tanh(x) = 2 sigmoid(2x) - 1
+        settings::COUNTS_MAX * (2.0 * sigmoid(2.0 * self.counts / settings::COUNTS_MAX) - 1.0)
+    }
+
+    /// How much of what counts say is left by bending.
+    fn bend(self) -> f64 {
+        if self.counts.abs() < 0.001 {
+            1.0
+        } else {
+            self.bent() / self.counts
+        }
+    }
+}
+
+/// What makes a count of messages a belief.
+struct Belief {
+    junk_share: f64,
+    wanted_share: f64,
+    usual: f64,
+}
+
+impl Belief {
+    /// None before both sorts were counted.
+    fn new(counted: Seen) -> Option<Belief> {
+        let (junk, wanted) = (f64::from(counted.junk), f64::from(counted.wanted));
+        (junk > 0.0 && wanted > 0.0).then(|| Belief {
+            junk_share: 1.0 / junk,
+            wanted_share: 1.0 / wanted,
+            usual: (junk * wanted).sqrt(),
+        })
+    }
+
+    /// From -0.5 (wanted) to 0.5 (junk). The confidence is that of OSBF (Siefkes, Assis, Chhabra, Yerazunis 2004): small
+    /// for features that were seen seldom, or as often in either sort.
+    fn lean(&self, slot: Slot, kind: Kind) -> f64 {
+        let (junk, wanted) = (
+            f64::from(slot.junk) * self.junk_share,
+            f64::from(slot.wanted) * self.wanted_share,
+        );
+        let sum = junk + wanted;
+        let side = (junk - wanted) / sum;
+        let times = sum * self.usual;
+        let certain = (side * side - settings::DOUBT / times).max(0.0);
+        let fourth = certain * certain * certain * certain;
+        let confidence = fourth * fourth / (1.0 + settings::SELDOM / (times * settings::trust(kind)));
+        (side * confidence * 0.5).clamp(-settings::LEAN_MAX, settings::LEAN_MAX)
+    }
+}
+
+/// Pairs are only counted: with weights they cost more than they give. In features' order they come last.
+fn is_weighed(feature: Feature) -> bool {
+    matches!(feature.kind(), Kind::Word | Kind::Shape)
+}
+
+fn sign(is_junk: bool) -> f64 {
+    if is_junk { 1.0 } else { -1.0 }
+}

@@ -1,0 +1,125 @@
+//! What is taught is known, what is untaught was never there.
+
+use super::*;
+use proptest::prelude::*;
+
+fn message(text: &str) -> Vec<u8> {
+    format!("Subject: {text}\n\n{text} and more\n").into_bytes()
+}
+
+fn features(text: &str) -> Features {
+    Features::read(&message(text))
+}
+
+#[test]
+fn a_dozen_lessons_tell_junk_from_wanted_mail() {
+    let (mut model, mut recent) = (Model::new(), Recent::default());
+    assert!((model.classify(&features("cheap pills")).probability() - 0.5).abs() < 1e-9);
+    for n in 0..6 {
+        assert!(!model.classify(&features("x")).is_significant());
+        recent.teach(&mut model, 2 * n, features(&format!("cheap pills offer{n}")), true);
+        recent.teach(&mut model, 2 * n + 1, features(&format!("lunch with anna{n}")), false);
+    }
+    let of = |text: &str| model.classify(&features(text));
+    assert!(
+        of("cheap pills today").probability() > 0.8,
+        "{:?}",
+        of("cheap pills today")
+    );
+    assert!(of("lunch with bob").probability() < 0.2, "{:?}", of("lunch with bob"));
+    assert!(of("x").is_significant());
+}
+
+#[test]
+fn reasons_name_what_moved_the_score() {
+    let mut model = Model::new();
+    for _ in 0..5 {
+        model.train(&features("cheap pills"), true);
+        model.train(&features("lunch anna"), false);
+    }
+    let (features, names) = Features::read_named(&message("cheap lunch"));
+    let reasons = model.reasons(&features, &names, 4);
+    let texts: Vec<(&str, bool)> = reasons
+        .iter()
+        .map(|reason| (reason.text.as_str(), reason.pull > 0.0))
+        .collect();
+    // Of two that moved it as far, the order says nothing.
+    for reason in [
+        ("cheap", true),
+        ("subject: cheap", true),
+        ("lunch", false),
+        ("subject: lunch", false),
+    ] {
+        assert!(texts.contains(&reason), "{reason:?} in {texts:?}");
+    }
+    assert!(
+        model
+            .reasons(&features, &names, 1_000)
+            .iter()
+            .all(|reason| reason.pull != 0.0)
+    );
+}
+
+/// A hundred thousand copies from a stream of labels must not make counts overflow, or undo inexact.
+#[test]
+fn copies_of_one_message_are_counted_a_few_times_only() {
+    let (junk, wanted) = (features("cheap pills"), features("lunch anna"));
+    let mut model = Model::new();
+    let lessons: Vec<Lesson> = (0..70_000)
+        .flat_map(|_| [model.train(&junk, true), model.train(&wanted, false)])
+        .collect();
+    assert!(model.counted.junk < 1_000, "{:?}", model.counted);
+    for (at, lesson) in lessons.into_iter().enumerate() {
+        model.untrain(if at % 2 == 0 { &junk } else { &wanted }, lesson);
+    }
+    assert_eq!(model, Model::new());
+}
+
+/// What each lesson amounts to by its name, after all that `teach` told.
+fn teach_all(model: &mut Model, recent: &mut Recent<usize>, texts: &[(String, bool)]) -> Vec<(Features, Lesson)> {
+    let mut kept = Vec::new();
+    for (name, (text, is_junk)) in texts.iter().enumerate() {
+        let features = features(text);
+        for (changed, lesson) in recent.teach(model, name, features.clone(), *is_junk) {
+            match changed == name {
+                true => kept.push((features.clone(), lesson)),
+                false => kept[changed].1 = lesson,
+            }
+        }
+    }
+    kept
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn untraining_in_any_order_restores_the_table_bit_for_bit(
+        texts in proptest::collection::vec(("[a-f]{1,2} [a-f]{1,2}", any::<bool>()), 1..30),
+        order in any::<u64>(), room in 0usize..8,
+    ) {
+        let (mut model, mut recent) = (Model::new(), Recent::new(room));
+        let (before, rest) = texts.split_at(texts.len() / 2);
+        teach_all(&mut model, &mut recent, before);
+        let snapshot = model.clone();
+        // Lessons of before are not gone over again, so the snapshot is what is left.
+        let mut kept = teach_all(&mut model, &mut Recent::new(room), rest);
+        kept.sort_by_key(|(_, lesson)| (i64::from(lesson.step).wrapping_mul(order as i64 | 1), lesson.is_junk));
+        for (features, lesson) in kept {
+            model.untrain(&features, lesson);
+        }
+        prop_assert!(model == snapshot);
+    }
+
+    #[test]
+    fn classifying_changes_nothing_and_says_the_same(
+        texts in proptest::collection::vec(("[a-f]{1,2} [a-f]{1,2}", any::<bool>()), 0..20), asked in "[a-f]{1,2}") {
+        let (mut model, mut recent) = (Model::new(), Recent::new(4));
+        teach_all(&mut model, &mut recent, &texts);
+        let (before, asked) = (model.clone(), features(&asked));
+        let score = model.classify(&asked);
+        prop_assert_eq!(model.classify(&asked), score);
+        prop_assert!((0.0..=1.0).contains(&score.probability()));
+        prop_assert!(model == before);
+    }
+}

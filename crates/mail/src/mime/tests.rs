@@ -1,0 +1,201 @@
+//! Messages as they come, and as they should not.
+
+use super::*;
+use proptest::prelude::*;
+
+/// Depth, media type and the beginning of the text of a part.
+type Told<'a> = (usize, &'a str, &'a str);
+
+fn read(octets: &[u8]) -> Vec<(usize, String, String)> {
+    let message = Message::parse(octets);
+    let show = |part: &Part<'_>| (part.depth, part.media.clone(), part.text().chars().take(40).collect());
+    parts(&message).iter().map(show).collect()
+}
+
+fn expected(parts: &[Told<'_>]) -> Vec<(usize, String, String)> {
+    parts
+        .iter()
+        .map(|(depth, media, text)| (*depth, (*media).to_owned(), (*text).to_owned()))
+        .collect()
+}
+
+#[test]
+fn parts_are_told_in_order_whatever_is_broken() {
+    let cases: &[(&str, &[Told<'_>])] = &[
+        ("Subject: x\n\nhello\n", &[(0, "text/plain", "hello\n")]),
+        (
+            "Content-Type: TEXT/HTML; charset=utf-8\n\n<p>",
+            &[(0, "text/html", "<p>")],
+        ),
+        ("Content-Type: nonsense\n\nx", &[(0, "text/plain", "x")]),
+        (
+            "Content-Type: multipart/mixed; boundary=\"b\"\n\npreamble\n--b\n\none\n--b\nContent-Type: text/html\n\ntwo\n--b--\nafter",
+            &[
+                (0, "multipart/mixed", ""),
+                (1, "text/plain", "one"),
+                (1, "text/html", "two"),
+            ],
+        ),
+        // A boundary within another, the outer one's name the beginning of the inner one's.
+        (
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/alternative; boundary=bb\n\n\
+             --bb\n\none\n--bb\n\ntwo\n--bb--\n--b\n\nthree\n--b--\n",
+            &[
+                (0, "multipart/mixed", ""),
+                (1, "multipart/alternative", ""),
+                (2, "text/plain", "one"),
+                (2, "text/plain", "two"),
+                (1, "text/plain", "three"),
+            ],
+        ),
+        // The inner multipart is never ended.
+        (
+            "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--a\n\ntwo",
+            &[
+                (0, "multipart/mixed", ""),
+                (1, "multipart/mixed", ""),
+                (2, "text/plain", "one"),
+                (1, "text/plain", "two"),
+            ],
+        ),
+        // The boundary never comes, or is not named.
+        (
+            "Content-Type: multipart/mixed; boundary=a\n\nbuy\n",
+            &[(0, "multipart/mixed", "buy\n")],
+        ),
+        (
+            "Content-Type: multipart/mixed\n\n--a\n\nbuy",
+            &[(0, "multipart/mixed", "--a\n\nbuy")],
+        ),
+        (
+            "Content-Type: message/rfc822\n\nSubject: in\nContent-Type: text/html\n\n<b>",
+            &[(0, "message/rfc822", ""), (1, "text/html", "<b>")],
+        ),
+    ];
+    for (octets, parts) in cases {
+        assert_eq!(read(octets.as_bytes()), expected(parts), "{octets}");
+        assert_eq!(
+            read(octets.replace('\n', "\r\n").as_bytes()).len(),
+            parts.len(),
+            "{octets}"
+        );
+    }
+}
+
+#[test]
+fn encodings_are_decoded_as_far_as_they_go() {
+    for (encoding, body, text) in [
+        ("base64", "aGVsbG8=", "hello"),
+        ("base64", "aGVs\n!bG8", "hello"),
+        ("base64", "aGVsbG8=aGVsbG8=", "hellohello"),
+        ("base64", "a", ""),
+        ("Quoted-Printable", "a=3D=\nb=", "a=b="),
+        ("quoted-printable", "a=zz=  \nb", "a=zzb"),
+        ("8bit", "a=3D", "a=3D"),
+        ("x-unknown", "a=3D", "a=3D"),
+    ] {
+        let octets = format!("Content-Transfer-Encoding: {encoding}\n\n{body}");
+        assert_eq!(read(octets.as_bytes())[0].2, text, "{encoding} {body}");
+    }
+}
+
+#[test]
+fn charsets_are_decoded_or_guessed() {
+    for (charset, body, text) in [
+        ("iso-8859-1", &b"\xe4"[..], "ä"),
+        ("koi8-r", b"\xf0", "П"),
+        ("gb2312", b"\xd6\xd0", "中"),
+        ("iso-2022-jp", b"\x1b$B4A\x1b(B", "漢"),
+        ("us-ascii", "ä".as_bytes(), "ä"),
+        ("x-nobody-knows", b"\xe4", "ä"),
+        ("utf-8", b"\xff", "\u{fffd}"),
+    ] {
+        let octets = [
+            format!("Content-Type: text/plain; charset=\"{charset}\"\n\n").as_bytes(),
+            body,
+        ]
+        .concat();
+        assert_eq!(read(&octets)[0].2, text, "{charset}");
+    }
+}
+
+#[test]
+fn encoded_words_become_text() {
+    for (value, text) in [
+        ("plain", "plain"),
+        ("=?utf-8?Q?a_b=3D?=", "a b="),
+        ("=?ISO-8859-1?B?5A==?= and =?iso-8859-1*de?q?=F6?=", "ä and ö"),
+        ("=?utf-8?q?a?= =?utf-8?q?b?=", "ab"),
+        // One character that was cut apart.
+        ("=?utf-8?q?=C3?= =?utf-8?q?=A4?=", "ä"),
+        ("=?utf-8?x?a?=", "=?utf-8?x?a?="),
+        ("=?utf-8?q?never ends", "=?utf-8?q?never ends"),
+        ("a =? b", "a =? b"),
+    ] {
+        assert_eq!(decode_words(value.as_bytes()), text, "{value}");
+    }
+}
+
+#[test]
+fn names_of_files_are_found_wherever_they_stand() {
+    for (fields, name) in [
+        ("Content-Disposition: attachment; filename=\"a;b.pdf\"", Some("a;b.pdf")),
+        (
+            "Content-Type: application/pdf; name=\"=?utf-8?q?=C3=A4.pdf?=\"",
+            Some("ä.pdf"),
+        ),
+        (
+            "Content-Disposition: attachment; filename*=utf-8'en'%C3%A4.pdf",
+            Some("ä.pdf"),
+        ),
+        (
+            "Content-Disposition: attachment; filename*0=\"in\"; filename*1=\"voice.exe\"",
+            Some("invoice.exe"),
+        ),
+        ("Content-Type: application/pdf", None),
+    ] {
+        let octets = format!("{fields}\n\nx");
+        let message = Message::parse(octets.as_bytes());
+        assert_eq!(parts(&message)[0].name.as_deref(), name, "{fields}");
+    }
+}
+
+#[test]
+fn nesting_and_numbers_are_bounded() {
+    let nested = "Content-Type: message/rfc822\n\n".repeat(100_000);
+    assert!(read(nested.as_bytes()).len() <= DEPTH_MAX + 1);
+    let many = format!(
+        "Content-Type: multipart/mixed; boundary=b\n\n{}",
+        "--b\n\nx\n".repeat(100_000)
+    );
+    assert_eq!(read(many.as_bytes()).len(), PARTS_MAX);
+    let deep: String = (0..10_000)
+        .map(|n| format!("--b{n}\nContent-Type: multipart/mixed; boundary=b{}\n\n", n + 1))
+        .collect();
+    let deep = format!("Content-Type: multipart/mixed; boundary=b0\n\n{deep}");
+    assert!(read(deep.as_bytes()).len() <= PARTS_MAX);
+    // Words that begin and never end.
+    let words = "=?a?q?x ".repeat(30_000);
+    assert!(decode_words(words.as_bytes()) == words);
+    assert!(decode_words("=?a?q?".repeat(40_000).as_bytes()).len() <= 240_000);
+}
+
+proptest! {
+    #[test]
+    fn any_octets_are_parts_within_bounds(octets in proptest::collection::vec(prop_oneof![
+        Just(b"--b".to_vec()), Just(b"\n".to_vec()), Just(b"--b--".to_vec()), Just(b"\n\n".to_vec()),
+        Just(b"Content-Type: multipart/mixed; boundary=b".to_vec()), Just(b"Content-Type: message/rfc822".to_vec()),
+        Just(b"Content-Transfer-Encoding: base64".to_vec()), Just(b"=?utf-8?q?=".to_vec()),
+        proptest::collection::vec(any::<u8>(), 0..4)], 0..40)) {
+        let octets = octets.concat();
+        let message = Message::parse(&octets);
+        let parts = parts(&message);
+        prop_assert!(!parts.is_empty() && parts.len() <= PARTS_MAX);
+        prop_assert!(parts.iter().map(|part| part.raw().len()).sum::<usize>() <= octets.len());
+        for part in &parts {
+            prop_assert!(part.octets().len() <= part.raw().len() + 3);
+            part.text();
+        }
+        decode_words(&octets);
+    }
+}

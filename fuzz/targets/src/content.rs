@@ -1,0 +1,66 @@
+//! What a message shows, and what a filter learns from it.
+
+use judge::content::{FEATURES_MAX, Features};
+use judge::junk::Model;
+use mail::html::{LINKS_MAX, Page};
+use mail::mime::{DEPTH_MAX, PARTS_MAX, decode_words, parts};
+use mail::{Message, REASON_CHARS_MAX};
+
+/// Parts are slices of the body, in order and apart; features are few, each once, the same with names as without; and a
+/// lesson that is taken back was never there.
+pub fn content(octets: &[u8]) {
+    let message = Message::parse(octets);
+    let parts = parts(&message);
+    assert!(!parts.is_empty() && parts.len() <= PARTS_MAX);
+    let mut end = message.body().as_ptr() as usize;
+    for part in &parts {
+        assert!(part.depth <= DEPTH_MAX && part.octets().len() <= part.raw().len() + 3);
+        if !part.raw().is_empty() {
+            let start = part.raw().as_ptr() as usize;
+            assert!(start >= end, "octets belong to two parts");
+            end = start + part.raw().len();
+        }
+        // Of an octet no more than one character of three octets is made; of a few, one more for what is cut off.
+        assert!(part.text().len() <= 3 * part.octets().len() + 3);
+    }
+    for field in message.fields() {
+        assert!(decode_words(&field.value()).len() <= 3 * field.value().len() + 3);
+    }
+    let (features, names) = Features::read_named(octets);
+    assert_eq!(Features::read(octets), features);
+    assert!(features.len() <= FEATURES_MAX && features.iter().is_sorted_by(|a, b| a < b));
+    learned(octets, &features, &names);
+}
+
+fn learned(octets: &[u8], features: &Features, names: &judge::content::Names) {
+    // A table is large, so it is filled seldom.
+    if octets.first().is_some_and(|first| first % 16 != 0) {
+        return;
+    }
+    let mut model = Model::new();
+    let other = model.train(&Features::read(b"Subject: other\n\nother"), true);
+    let before = model.clone();
+    let mut lesson = model.train(features, false);
+    model.rehearse(features, &mut lesson);
+    assert!((0.0..=1.0).contains(&model.classify(features).probability()));
+    for reason in model.reasons(features, names, 10) {
+        assert!(reason.text.as_str().chars().count() <= REASON_CHARS_MAX && reason.pull.is_finite());
+    }
+    model.untrain(features, lesson);
+    assert!(model == before, "a lesson left something behind");
+    model.untrain(&Features::read(b"Subject: other\n\nother"), other);
+    assert!(model == Model::new());
+}
+
+/// What a page shows is no longer than the page, and few links are told of.
+pub fn page(octets: &[u8]) {
+    let html = String::from_utf8_lossy(octets);
+    let page = Page::read(&html);
+    assert!(page.text.len() + page.hidden.len() <= 2 * html.len() + 2);
+    assert!(page.links.len() <= LINKS_MAX);
+    assert!(
+        page.links
+            .iter()
+            .all(|link| link.target.len() <= html.len() && link.shown.len() <= page.text.len())
+    );
+}
