@@ -256,9 +256,11 @@ fn who_has_not_said_a_header_has_a_place_in_the_house() {
     // Silent connections to such a listener were counted nowhere.
     let sink = Sink::start();
     let gateway = setup(&sink).set("limits.connections", "3").start();
+    let sockets = gateway.sockets();
     let silent: Vec<Client> = (0..3)
         .map(|_| Client::connect(gateway.addr_of("smtp, PROXY")).expect("a connection"))
         .collect();
+    gateway.await_sockets(sockets + 3);
     let deadline = std::time::Instant::now() + crate::support::PATIENCE;
     while Client::connect(gateway.addr())
         .and_then(|mut client| client.reply())

@@ -238,9 +238,11 @@ fn who_is_in_a_handshake_has_a_place_like_everybody_else() {
         .set("smtp.listener", BOTH)
         .set("limits.connections_per_client", "3")
         .start();
+    let sockets = gateway.sockets();
     let silent: Vec<Client> = (0..3)
         .map(|_| Client::connect(gateway.addr_of("smtp, TLS")).expect("a connection"))
         .collect();
+    gateway.await_sockets(sockets + 3);
     let deadline = Instant::now() + PATIENCE;
     loop {
         let mut client = Client::connect(gateway.addr()).expect("a connection");

@@ -183,6 +183,23 @@ impl Gateway {
         self.memory("VmHWM:")
     }
 
+    /// Waits until it has this many sockets open, or more: a connection that it has accepted is one. Other files come and
+    /// go by themselves.
+    pub fn await_sockets(&self, count: usize) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while self.sockets() < count {
+            assert!(std::time::Instant::now() < deadline, "{} sockets open", self.sockets());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// How many sockets it has open.
+    pub fn sockets(&self) -> usize {
+        let fds = fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the gateway runs");
+        let is_socket = |path: PathBuf| fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
+        fds.filter(|fd| is_socket(fd.as_ref().expect("a file").path())).count()
+    }
+
     /// How many files it has open.
     pub fn open_files(&self) -> usize {
         let fds = fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the gateway runs");
