@@ -1,8 +1,9 @@
 //! The verdict: one order for every door.
 //!
-//! Virus, whitelist, blacklist, recipient, then the operator's plain checks in their order, rates, allowed lists, DMARC,
-//! reputation, what is held against strangers, then what DNS lists say as mild signals. Limits, load, relay attempts and syntax are answered by the doors before a message is judged. The order
-//! and the texts are the project's specification; what a reason of higher rank overrules is kept, because `why` shows it.
+//! Virus, whitelist, blacklist, recipient, then the operator's plain checks in their order, rates, allowed lists,
+//! DMARC, reputation, what is held against strangers, then what DNS lists say as mild signals. Limits, load, relay
+//! attempts and syntax are answered by the doors before a message is judged. The order and the texts are the project's
+//! specification; what a reason of higher rank overrules is kept, because `why` shows it.
 //!
 //! [`decide`] asks for no more facts than the verdict needs: it names what is missing ([`Step::Need`]), and is asked
 //! again with it. [`conclude`] makes do with what is known, so that a stored verdict can be replayed.
