@@ -94,6 +94,41 @@ impl Features {
         self.0.iter().copied()
     }
 
+    /// As octets to be stored: the distance of each from the one before, seven bits an octet, the lowest first, and a
+    /// high bit where more follow. A usual message takes about two octets for each feature.
+    pub fn to_octets(&self) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(2 * self.0.len());
+        let mut before = 0;
+        for feature in &self.0 {
+            let mut distance = feature.0.wrapping_sub(before);
+            before = feature.0;
+            while distance > 0x7f {
+                octets.push(distance as u8 | 0x80);
+                distance >>= 7;
+            }
+            octets.push(distance as u8);
+        }
+        octets
+    }
+
+    /// What [`Features::to_octets`] made; `None` for anything else.
+    pub fn from_octets(octets: &[u8]) -> Option<Features> {
+        let (mut features, mut before, mut rest) = (Vec::with_capacity(octets.len() / 2), None, octets);
+        while !rest.is_empty() {
+            let distance = take_number(&mut rest)?;
+            let number = match before {
+                None => distance,
+                Some(before) => distance.checked_add(before).filter(|number| *number > before)?,
+            };
+            if number >> (SLOT_BITS + 2) != 0 || features.len() == FEATURES_MAX {
+                return None;
+            }
+            features.push(Feature(number));
+            before = Some(number);
+        }
+        Some(Features(features.into_boxed_slice()))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -103,6 +138,21 @@ impl Features {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// A number of seven bits an octet, as short as it can be written.
+fn take_number(rest: &mut &[u8]) -> Option<u32> {
+    let mut number = 0_u32;
+    for place in 0..5 {
+        let (octet, after) = rest.split_first()?;
+        *rest = after;
+        let bits = u32::from(octet & 0x7f);
+        number |= bits.checked_shl(7 * place).filter(|moved| moved >> (7 * place) == bits)?;
+        if octet & 0x80 == 0 {
+            return (bits != 0 || place == 0).then_some(number);
+        }
+    }
+    None
 }
 
 fn extract(octets: &[u8], mut sink: Sink) -> (Features, Names) {

@@ -165,6 +165,15 @@ proptest! {
         let list: Vec<Feature> = features.iter().collect();
         prop_assert!(list.is_sorted_by(|a, b| a < b));
         prop_assert!(list.iter().all(|feature| feature.slot() < 1 << SLOT_BITS));
+        prop_assert_eq!(Features::from_octets(&features.to_octets()), Some(features));
+    }
+
+    #[test]
+    fn octets_are_features_in_one_way_only(octets in proptest::collection::vec(0u8..=255, 0..40), large in any::<bool>()) {
+        let octets = if large { octets } else { octets.iter().map(|octet| octet & 0x7f).collect() };
+        if let Some(features) = Features::from_octets(&octets) {
+            prop_assert_eq!(features.to_octets(), octets);
+        }
     }
 
     #[test]

@@ -50,9 +50,9 @@ pub struct Lesson {
     /// What the message was said to be.
     pub is_junk: bool,
     /// Whether its features were counted.
-    is_counted: bool,
+    pub is_counted: bool,
     /// What was added to their weights.
-    step: i32,
+    pub step: i32,
 }
 
 /// All that was learned.
