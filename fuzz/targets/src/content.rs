@@ -37,7 +37,7 @@ fn learned(octets: &[u8], features: &Features, names: &judge::content::Names) {
     if octets.first().is_some_and(|first| first % 16 != 0) {
         return;
     }
-    let mut model = Model::new();
+    let mut model = Model::default();
     let other = model.train(&Features::read(b"Subject: other\n\nother"), true);
     let before = model.clone();
     let mut lesson = model.train(features, false);
@@ -49,7 +49,7 @@ fn learned(octets: &[u8], features: &Features, names: &judge::content::Names) {
     model.untrain(features, lesson);
     assert!(model == before, "a lesson left something behind");
     model.untrain(&Features::read(b"Subject: other\n\nother"), other);
-    assert!(model == Model::new());
+    assert!(model == Model::default());
 }
 
 /// What a page shows is no longer than the page, and few links are told of.

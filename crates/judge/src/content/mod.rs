@@ -147,7 +147,9 @@ fn take_number(rest: &mut &[u8]) -> Option<u32> {
         let (octet, after) = rest.split_first()?;
         *rest = after;
         let bits = u32::from(octet & 0x7f);
-        number |= bits.checked_shl(7 * place).filter(|moved| moved >> (7 * place) == bits)?;
+        number |= bits
+            .checked_shl(7 * place)
+            .filter(|moved| moved >> (7 * place) == bits)?;
         if octet & 0x80 == 0 {
             return (bits != 0 || place == 0).then_some(number);
         }

@@ -15,6 +15,7 @@
 //! machine's own logarithm. So the same lessons make the same table everywhere.
 
 mod arithmetic;
+mod plain;
 mod recent;
 mod score;
 mod settings;
@@ -23,16 +24,48 @@ mod tests;
 
 use crate::content::{Feature, Features, Kind, SLOT_BITS};
 use arithmetic::{LogProduct, sigmoid};
+pub use plain::Learner;
 pub use recent::Recent;
 pub use score::{Reason, Score};
 use serde::{Deserialize, Serialize};
 
-/// What is known of the features of one slot.
+/// In how many messages of either sort a slot's features stood.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Slot {
+struct Counts {
     junk: u16,
     wanted: u16,
+}
+
+/// What is known of the words and shapes of one slot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Slot {
+    counts: Counts,
     weight: i32,
+}
+
+/// How much a model can tell apart. Features share slots where there are more of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Slots of words and shapes, of 8 octets each.
+    pub words: u32,
+    /// Slots of pairs, of 4 octets each.
+    pub pairs: u32,
+}
+
+impl Size {
+    /// One mailbox: 983,040 octets.
+    pub const MAILBOX: Size = Size {
+        words: 61_440,
+        pairs: 122_880,
+    };
+
+    /// Octets of a table.
+    pub fn octets(self) -> usize {
+        let [words, pairs] = [self.words, self.pairs].map(|slots| usize::try_from(slots).unwrap_or(usize::MAX));
+        words
+            .saturating_mul(size_of::<Slot>())
+            .saturating_add(pairs.saturating_mul(size_of::<Counts>()))
+    }
 }
 
 /// How many messages of either sort.
@@ -58,7 +91,8 @@ pub struct Lesson {
 /// All that was learned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
-    slots: Box<[Slot]>,
+    words: Box<[Slot]>,
+    pairs: Box<[Counts]>,
     /// Lessons.
     taught: Seen,
     /// Lessons that were counted.
@@ -67,7 +101,7 @@ pub struct Model {
 
 impl Default for Model {
     fn default() -> Model {
-        Model::new()
+        Model::new(Size::MAILBOX)
     }
 }
 
@@ -79,16 +113,20 @@ struct Opinions {
 }
 
 impl Model {
-    /// Octets of a table in memory and as stored.
-    pub const OCTETS: usize = (1 << SLOT_BITS) * size_of::<Slot>();
-
     /// Knows nothing.
-    pub fn new() -> Model {
+    pub fn new(size: Size) -> Model {
+        let slots = |count: u32| usize::try_from(count).unwrap_or_default();
         Model {
-            slots: vec![Slot::default(); 1 << SLOT_BITS].into_boxed_slice(),
+            words: vec![Slot::default(); slots(size.words)].into_boxed_slice(),
+            pairs: vec![Counts::default(); slots(size.pairs)].into_boxed_slice(),
             taught: Seen::default(),
             counted: Seen::default(),
         }
+    }
+
+    /// Octets of the tables.
+    pub fn octets(&self) -> usize {
+        size_of_val(&*self.words) + size_of_val(&*self.pairs)
     }
 
     /// How many lessons stand in it.
@@ -127,6 +165,21 @@ impl Model {
         }
     }
 
+    /// Trains with a message, then goes over earlier lessons again; these hold then what stands in the model because of
+    /// them.
+    pub fn teach<'a>(
+        &mut self,
+        features: &Features,
+        is_junk: bool,
+        rehearsed: impl IntoIterator<Item = (&'a Features, &'a mut Lesson)>,
+    ) -> Lesson {
+        let lesson = self.train(features, is_junk);
+        for (features, lesson) in rehearsed {
+            self.rehearse(features, lesson);
+        }
+        lesson
+    }
+
     /// Takes away what a lesson added.
     pub fn untrain(&mut self, features: &Features, lesson: Lesson) {
         self.add_step(features, lesson.step.wrapping_neg());
@@ -137,7 +190,8 @@ impl Model {
         }
     }
 
-    fn add(&mut self, features: &Features, lesson: Lesson) {
+    /// Adds what a lesson amounts to, as it was told when it was taught. A model is nothing but the sum of its lessons.
+    pub fn add(&mut self, features: &Features, lesson: Lesson) {
         self.add_step(features, lesson.step);
         self.taught.change(lesson.is_junk, u32::wrapping_add);
         if lesson.is_counted {
@@ -149,7 +203,8 @@ impl Model {
     /// Wrapping, so that taking away is exact even where a weight went past its range.
     fn add_step(&mut self, features: &Features, step: i32) {
         for feature in features.iter().take_while(|feature| is_weighed(*feature)) {
-            if let Some(slot) = self.slots.get_mut(feature.slot()) {
+            let at = place(feature, self.words.len());
+            if let Some(slot) = self.words.get_mut(at) {
                 slot.weight = slot.weight.wrapping_add(step);
             }
         }
@@ -157,8 +212,18 @@ impl Model {
 
     fn count(&mut self, features: &Features, is_junk: bool, change: fn(u16, u16) -> u16) {
         for feature in features.iter() {
-            if let Some(slot) = self.slots.get_mut(feature.slot()) {
-                let count = if is_junk { &mut slot.junk } else { &mut slot.wanted };
+            let counts = match is_weighed(feature) {
+                true => {
+                    let at = place(feature, self.words.len());
+                    self.words.get_mut(at).map(|slot| &mut slot.counts)
+                }
+                false => {
+                    let at = place(feature, self.pairs.len());
+                    self.pairs.get_mut(at)
+                }
+            };
+            if let Some(counts) = counts {
+                let count = if is_junk { &mut counts.junk } else { &mut counts.wanted };
                 *count = change(*count, 1);
             }
         }
@@ -182,7 +247,20 @@ impl Model {
     }
 
     fn slot(&self, feature: Feature) -> Slot {
-        self.slots.get(feature.slot()).copied().unwrap_or_default()
+        match is_weighed(feature) {
+            true => {
+                let at = place(feature, self.words.len());
+                self.words.get(at).copied().unwrap_or_default()
+            }
+            false => Slot {
+                counts: self
+                    .pairs
+                    .get(place(feature, self.pairs.len()))
+                    .copied()
+                    .unwrap_or_default(),
+                weight: 0,
+            },
+        }
     }
 
     fn opinions(&self, features: &Features) -> Opinions {
@@ -190,13 +268,11 @@ impl Model {
         let belief = Belief::new(self.counted);
         for feature in features.iter() {
             let slot = self.slot(feature);
-            if is_weighed(feature) {
-                sum += i64::from(slot.weight);
-            }
-            if let Some(belief) = &belief
-                && (slot.junk, slot.wanted) != (0, 0)
+            sum += i64::from(slot.weight);
+            if let Some(lean) = belief
+                .as_ref()
+                .and_then(|belief| belief.lean(slot.counts, feature.kind()))
             {
-                let lean = belief.lean(slot, feature.kind());
                 product.multiply(0.5 + lean, 0.5 - lean);
             }
         }
@@ -209,16 +285,10 @@ impl Model {
     /// How far one feature moves a message's log-odds; positive towards junk.
     fn pull(&self, feature: Feature, bend: f64) -> f64 {
         let slot = self.slot(feature);
-        let weight = if is_weighed(feature) {
-            f64::from(slot.weight) / settings::UNIT
-        } else {
-            0.0
-        };
+        let weight = f64::from(slot.weight) / settings::UNIT;
         let mut product = LogProduct::new();
-        if let Some(belief) = Belief::new(self.counted)
-            && (slot.junk, slot.wanted) != (0, 0)
-        {
-            let lean = belief.lean(slot, feature.kind());
+        let belief = Belief::new(self.counted);
+        if let Some(lean) = belief.and_then(|belief| belief.lean(slot.counts, feature.kind())) {
             product.multiply(0.5 + lean, 0.5 - lean);
         }
         let counts = product.ln() * settings::COUNTS_SCALE * bend;
@@ -278,11 +348,14 @@ impl Belief {
     }
 
     /// From -0.5 (wanted) to 0.5 (junk). The confidence is that of OSBF (Siefkes, Assis, Chhabra, Yerazunis 2004): small
-    /// for features that were seen seldom, or as often in either sort.
-    fn lean(&self, slot: Slot, kind: Kind) -> f64 {
+    /// for features that were seen seldom, or as often in either sort. None for those never seen.
+    fn lean(&self, counts: Counts, kind: Kind) -> Option<f64> {
+        if counts == Counts::default() {
+            return None;
+        }
         let (junk, wanted) = (
-            f64::from(slot.junk) * self.junk_share,
-            f64::from(slot.wanted) * self.wanted_share,
+            f64::from(counts.junk) * self.junk_share,
+            f64::from(counts.wanted) * self.wanted_share,
         );
         let sum = junk + wanted;
         let side = (junk - wanted) / sum;
@@ -290,13 +363,18 @@ impl Belief {
         let certain = (side * side - settings::DOUBT / times).max(0.0);
         let fourth = certain * certain * certain * certain;
         let confidence = fourth * fourth / (1.0 + settings::SELDOM / (times * settings::trust(kind)));
-        (side * confidence * 0.5).clamp(-settings::LEAN_MAX, settings::LEAN_MAX)
+        Some((side * confidence * 0.5).clamp(-settings::LEAN_MAX, settings::LEAN_MAX))
     }
 }
 
 /// Pairs are only counted: with weights they cost more than they give. In features' order they come last.
 fn is_weighed(feature: Feature) -> bool {
     matches!(feature.kind(), Kind::Word | Kind::Shape)
+}
+
+/// Which of so many slots is a feature's.
+fn place(feature: Feature, slots: usize) -> usize {
+    feature.slot() * slots >> SLOT_BITS
 }
 
 fn sign(is_junk: bool) -> f64 {

@@ -3,6 +3,9 @@
 use super::*;
 use proptest::prelude::*;
 
+/// So small that many features share a slot.
+const SMALL: Size = Size { words: 50, pairs: 20 };
+
 fn message(text: &str) -> Vec<u8> {
     format!("Subject: {text}\n\n{text} and more\n").into_bytes()
 }
@@ -13,14 +16,14 @@ fn features(text: &str) -> Features {
 
 #[test]
 fn a_dozen_lessons_tell_junk_from_wanted_mail() {
-    let (mut model, mut recent) = (Model::new(), Recent::default());
-    assert!((model.classify(&features("cheap pills")).probability() - 0.5).abs() < 1e-9);
+    let mut learner = Learner::new(Size::MAILBOX);
+    assert!((learner.model().classify(&features("cheap pills")).probability() - 0.5).abs() < 1e-9);
     for n in 0..6 {
-        assert!(!model.classify(&features("x")).is_significant());
-        recent.teach(&mut model, 2 * n, features(&format!("cheap pills offer{n}")), true);
-        recent.teach(&mut model, 2 * n + 1, features(&format!("lunch with anna{n}")), false);
+        assert!(!learner.model().classify(&features("x")).is_significant());
+        learner.teach(features(&format!("cheap pills offer{n}")), true);
+        learner.teach(features(&format!("lunch with anna{n}")), false);
     }
-    let of = |text: &str| model.classify(&features(text));
+    let of = |text: &str| learner.model().classify(&features(text));
     assert!(
         of("cheap pills today").probability() > 0.8,
         "{:?}",
@@ -32,7 +35,7 @@ fn a_dozen_lessons_tell_junk_from_wanted_mail() {
 
 #[test]
 fn reasons_name_what_moved_the_score() {
-    let mut model = Model::new();
+    let mut model = Model::default();
     for _ in 0..5 {
         model.train(&features("cheap pills"), true);
         model.train(&features("lunch anna"), false);
@@ -64,7 +67,7 @@ fn reasons_name_what_moved_the_score() {
 #[test]
 fn copies_of_one_message_are_counted_a_few_times_only() {
     let (junk, wanted) = (features("cheap pills"), features("lunch anna"));
-    let mut model = Model::new();
+    let mut model = Model::default();
     let lessons: Vec<Lesson> = (0..70_000)
         .flat_map(|_| [model.train(&junk, true), model.train(&wanted, false)])
         .collect();
@@ -72,20 +75,20 @@ fn copies_of_one_message_are_counted_a_few_times_only() {
     for (at, lesson) in lessons.into_iter().enumerate() {
         model.untrain(if at % 2 == 0 { &junk } else { &wanted }, lesson);
     }
-    assert_eq!(model, Model::new());
+    assert_eq!(model, Model::default());
 }
 
-/// What each lesson amounts to by its name, after all that `teach` told.
-fn teach_all(model: &mut Model, recent: &mut Recent<usize>, texts: &[(String, bool)]) -> Vec<(Features, Lesson)> {
-    let mut kept = Vec::new();
+/// What each lesson amounts to, after all that were gone over again.
+fn teach_all(model: &mut Model, room: usize, texts: &[(String, bool)]) -> Vec<(Features, Lesson)> {
+    let (mut recent, mut kept) = (Recent::new(room), Vec::<(Features, Lesson)>::new());
     for (name, (text, is_junk)) in texts.iter().enumerate() {
+        let rehearsed = recent.rehearsed(model.taught());
+        let again = kept.iter_mut().enumerate().filter(|(at, _)| rehearsed.contains(at));
+        let again = again.map(|(_, (features, lesson))| (&*features, lesson));
         let features = features(text);
-        for (changed, lesson) in recent.teach(model, name, features.clone(), *is_junk) {
-            match changed == name {
-                true => kept.push((features.clone(), lesson)),
-                false => kept[changed].1 = lesson,
-            }
-        }
+        let lesson = model.teach(&features, *is_junk, again);
+        kept.push((features, lesson));
+        recent.push(name);
     }
     kept
 }
@@ -98,12 +101,12 @@ proptest! {
         texts in proptest::collection::vec(("[a-f]{1,2} [a-f]{1,2}", any::<bool>()), 1..30),
         order in any::<u64>(), room in 0usize..8,
     ) {
-        let (mut model, mut recent) = (Model::new(), Recent::new(room));
+        let mut model = Model::new(SMALL);
         let (before, rest) = texts.split_at(texts.len() / 2);
-        teach_all(&mut model, &mut recent, before);
+        teach_all(&mut model, room, before);
         let snapshot = model.clone();
         // Lessons of before are not gone over again, so the snapshot is what is left.
-        let mut kept = teach_all(&mut model, &mut Recent::new(room), rest);
+        let mut kept = teach_all(&mut model, room, rest);
         kept.sort_by_key(|(_, lesson)| (i64::from(lesson.step).wrapping_mul(order as i64 | 1), lesson.is_junk));
         for (features, lesson) in kept {
             model.untrain(&features, lesson);
@@ -112,10 +115,20 @@ proptest! {
     }
 
     #[test]
+    fn a_model_is_the_sum_of_its_lessons_in_any_order(
+        texts in proptest::collection::vec(("[a-f]{1,2} [a-f]{1,2}", any::<bool>()), 0..30), room in 0usize..8) {
+        let mut model = Model::new(SMALL);
+        let kept = teach_all(&mut model, room, &texts);
+        let mut summed = Model::new(SMALL);
+        kept.iter().rev().for_each(|(features, lesson)| summed.add(features, *lesson));
+        prop_assert!(summed == model);
+    }
+
+    #[test]
     fn classifying_changes_nothing_and_says_the_same(
         texts in proptest::collection::vec(("[a-f]{1,2} [a-f]{1,2}", any::<bool>()), 0..20), asked in "[a-f]{1,2}") {
-        let (mut model, mut recent) = (Model::new(), Recent::new(4));
-        teach_all(&mut model, &mut recent, &texts);
+        let mut model = Model::new(SMALL);
+        teach_all(&mut model, 4, &texts);
         let (before, asked) = (model.clone(), features(&asked));
         let score = model.classify(&asked);
         prop_assert_eq!(model.classify(&asked), score);

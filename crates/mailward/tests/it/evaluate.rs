@@ -43,7 +43,7 @@ fn figures_scores_and_the_curve_are_of_the_same_mail() {
         "messages       20 (10 junk, 10 wanted)",
         "1-ROCA ",
         "junk missed ",
-        "model          8.0 MiB",
+        "model          0.9 MiB",
     ] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }

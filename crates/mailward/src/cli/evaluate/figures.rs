@@ -1,7 +1,7 @@
 //! The figures by which filters are compared (those of the TREC spam track, 2005 to 2007).
 
 use super::Cost;
-use judge::junk::Model;
+use judge::junk::Size;
 use serde::Serialize;
 
 /// One message classified.
@@ -77,7 +77,7 @@ impl Figures {
             messages_per_s: cost.classified.max(cost.taught) as f64 / took_s.max(1e-9),
             classify_cpu_ms: each(cost.classify_s, cost.classified),
             train_cpu_ms: each(cost.train_s, cost.taught),
-            model_octets: Model::OCTETS,
+            model_octets: Size::MAILBOX.octets(),
         })
     }
 }

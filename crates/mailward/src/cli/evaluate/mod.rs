@@ -12,7 +12,7 @@ use super::{Trouble, harmless, harmless_json};
 use clap::Args;
 use figures::{Figures, Judged};
 use judge::content::Features;
-use judge::junk::{Model, Recent};
+use judge::junk::{Learner, Size};
 use mail::Message;
 use rustix::time::{ClockId, clock_gettime};
 use std::fs::File;
@@ -94,7 +94,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Trouble> {
 }
 
 fn judge_all(entries: &[Entry], options: &Options) -> Result<(Vec<Judged>, Cost), Trouble> {
-    let (mut model, mut recent, mut cost) = (Model::new(), Recent::default(), Cost::default());
+    let (mut learner, mut cost) = (Learner::new(Size::MAILBOX), Cost::default());
     let mut judged = Vec::with_capacity(entries.len());
     let shows_progress = std::io::stderr().is_terminal();
     for (number, entry) in entries.iter().enumerate() {
@@ -102,7 +102,7 @@ fn judge_all(entries: &[Entry], options: &Options) -> Result<(Vec<Judged>, Cost)
         let begun_s = cpu_s();
         let features = Features::read(&octets);
         if options.batch.is_none_or(|batch| number >= batch) {
-            let score = model.classify(&features);
+            let score = learner.model().classify(&features);
             cost.classified += 1;
             cost.classify_s += cpu_s() - begun_s;
             judged.push(Judged {
@@ -113,7 +113,7 @@ fn judge_all(entries: &[Entry], options: &Options) -> Result<(Vec<Judged>, Cost)
         }
         if options.batch.is_none_or(|batch| number < batch) {
             let begun_s = cpu_s();
-            recent.teach(&mut model, number, features, entry.is_junk);
+            learner.teach(features, entry.is_junk);
             cost.taught += 1;
             cost.train_s += cpu_s() - begun_s;
         }

@@ -1,0 +1,49 @@
+//! A model with its last lessons, in memory.
+
+use super::{Lesson, Model, Recent, Size};
+use crate::content::Features;
+use std::collections::HashMap;
+
+/// A model that is taught online, with the lessons it goes over again. What it is taught it cannot be untaught: the
+/// gateway keeps lessons in its store for that, this is for trials.
+#[derive(Debug, Clone)]
+pub struct Learner {
+    model: Model,
+    recent: Recent<u64>,
+    held: HashMap<u64, (Features, Lesson)>,
+    next: u64,
+}
+
+impl Learner {
+    /// Knows nothing.
+    pub fn new(size: Size) -> Learner {
+        Learner {
+            model: Model::new(size),
+            recent: Recent::default(),
+            held: HashMap::new(),
+            next: 0,
+        }
+    }
+
+    /// What it learned.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Teaches one more message.
+    pub fn teach(&mut self, features: Features, is_junk: bool) {
+        let rehearsed = self.recent.rehearsed(self.model.taught());
+        let mut before: Vec<(u64, (Features, Lesson))> = rehearsed
+            .iter()
+            .filter_map(|name| self.held.remove_entry(name))
+            .collect();
+        let again = before.iter_mut().map(|(_, (features, lesson))| (&*features, lesson));
+        let lesson = self.model.teach(&features, is_junk, again);
+        self.held.extend(before);
+        self.held.insert(self.next, (features, lesson));
+        if let Some(gone) = self.recent.push(self.next) {
+            self.held.remove(&gone);
+        }
+        self.next += 1;
+    }
+}
