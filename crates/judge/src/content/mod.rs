@@ -62,6 +62,16 @@ impl Feature {
         Feature((kind as u32) << SLOT_BITS | u32::try_from(slot).unwrap_or_default())
     }
 
+    /// Its number, which is below 2^22; words and shapes are those below 2^21.
+    pub(crate) fn number(self) -> usize {
+        usize::try_from(self.0).unwrap_or_default()
+    }
+
+    /// The feature of a number.
+    pub(crate) fn of_number(number: usize) -> Feature {
+        Feature(u32::try_from(number).unwrap_or_default())
+    }
+
     /// Which slot of a table it belongs to.
     pub fn slot(self) -> usize {
         usize::try_from(self.0 & ((1 << SLOT_BITS) - 1)).unwrap_or_default()

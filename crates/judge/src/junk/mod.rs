@@ -21,13 +21,15 @@ mod score;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod votes;
 
 use crate::content::{Feature, Features, Kind, SLOT_BITS};
 use arithmetic::{LogProduct, sigmoid};
 pub use plain::Learner;
 pub use recent::Recent;
-pub use score::{Reason, Score};
+pub use score::{Filter, JunkFact, JunkRules, Pull, Score};
 use serde::{Deserialize, Serialize};
+pub use votes::{Ballot, VOTERS_MIN, Votes};
 
 /// In how many messages of either sort a slot's features stood.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -132,11 +134,6 @@ impl Model {
     /// How many lessons stand in it.
     pub fn taught(&self) -> Seen {
         self.taught
-    }
-
-    /// What a message is.
-    pub fn classify(&self, features: &Features) -> Score {
-        Score::new(self.opinions(features).mixed(), self.taught)
     }
 
     /// Takes in a message of which it is known what it is.
@@ -374,7 +371,7 @@ fn is_weighed(feature: Feature) -> bool {
 
 /// Which of so many slots is a feature's.
 fn place(feature: Feature, slots: usize) -> usize {
-    feature.slot() * slots >> SLOT_BITS
+    (feature.slot() * slots) >> SLOT_BITS
 }
 
 fn sign(is_junk: bool) -> f64 {

@@ -1,6 +1,6 @@
 //! A model with its last lessons, in memory.
 
-use super::{Lesson, Model, Recent, Size};
+use super::{Ballot, Lesson, Model, Recent, Size};
 use crate::content::Features;
 use std::collections::HashMap;
 
@@ -12,6 +12,7 @@ pub struct Learner {
     recent: Recent<u64>,
     held: HashMap<u64, (Features, Lesson)>,
     next: u64,
+    ballot: Option<Ballot>,
 }
 
 impl Learner {
@@ -22,7 +23,21 @@ impl Learner {
             recent: Recent::default(),
             held: HashMap::new(),
             next: 0,
+            ballot: None,
         }
+    }
+
+    /// One that also votes.
+    pub fn voter(size: Size) -> Learner {
+        Learner {
+            ballot: Some(Ballot::default()),
+            ..Learner::new(size)
+        }
+    }
+
+    /// What it says to others, if it votes.
+    pub fn ballot(&self) -> Option<&Ballot> {
+        self.ballot.as_ref()
     }
 
     /// What it learned.
@@ -37,8 +52,15 @@ impl Learner {
             .iter()
             .filter_map(|name| self.held.remove_entry(name))
             .collect();
+        let steps: Vec<i32> = before.iter().map(|(_, (_, lesson))| lesson.step).collect();
         let again = before.iter_mut().map(|(_, (features, lesson))| (&*features, lesson));
         let lesson = self.model.teach(&features, is_junk, again);
+        if let Some(ballot) = &mut self.ballot {
+            ballot.add(&features, lesson);
+            for ((_, (features, lesson)), step) in before.iter().zip(steps) {
+                ballot.add_step(features, lesson.step.wrapping_sub(step));
+            }
+        }
         self.held.extend(before);
         self.held.insert(self.next, (features, lesson));
         if let Some(gone) = self.recent.push(self.next) {

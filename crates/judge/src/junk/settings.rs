@@ -40,3 +40,12 @@ pub(super) fn trust(kind: Kind) -> f64 {
 
 /// The average of the learners is this much less sure than its errors are rare.
 pub(super) const CALIBRATION: f64 = 2.0;
+
+/// A log-odd of 1 as a vote,
+pub(super) const VOTE_UNIT: f64 = 4096.0;
+/// and what one mailbox can say of one feature at most: half a log-odd.
+pub(super) const VOTE_MAX: f64 = 2048.0;
+/// With so many lessons of either sort a mailbox hears half of what others say.
+pub(super) const OWN_HALF: f64 = 100.0;
+/// The word of its own domain's mailboxes counts so much more than that of the server's.
+pub(super) const DOMAIN_SHARE: f64 = 2.0;

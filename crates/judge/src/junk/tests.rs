@@ -41,11 +41,8 @@ fn reasons_name_what_moved_the_score() {
         model.train(&features("lunch anna"), false);
     }
     let (features, names) = Features::read_named(&message("cheap lunch"));
-    let reasons = model.reasons(&features, &names, 4);
-    let texts: Vec<(&str, bool)> = reasons
-        .iter()
-        .map(|reason| (reason.text.as_str(), reason.pull > 0.0))
-        .collect();
+    let pulls = Filter::of(&model).pulls(&features, &names, 4);
+    let texts: Vec<(&str, bool)> = pulls.iter().map(|pull| (pull.text.as_str(), pull.milli > 0)).collect();
     // Of two that moved it as far, the order says nothing.
     for reason in [
         ("cheap", true),
@@ -55,12 +52,8 @@ fn reasons_name_what_moved_the_score() {
     ] {
         assert!(texts.contains(&reason), "{reason:?} in {texts:?}");
     }
-    assert!(
-        model
-            .reasons(&features, &names, 1_000)
-            .iter()
-            .all(|reason| reason.pull != 0.0)
-    );
+    let all = Filter::of(&model).pulls(&features, &names, 1_000);
+    assert!(all.iter().all(|pull| pull.milli != 0) && all.len() >= 4);
 }
 
 /// A hundred thousand copies from a stream of labels must not make counts overflow, or undo inexact.

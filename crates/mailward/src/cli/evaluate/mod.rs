@@ -4,6 +4,7 @@
 //! then learned from. It starts from nothing, and writes nothing but what it is asked for.
 
 mod figures;
+mod mailboxes;
 mod page;
 #[cfg(test)]
 mod tests;
@@ -12,8 +13,8 @@ use super::{Trouble, harmless, harmless_json};
 use clap::Args;
 use figures::{Figures, Judged};
 use judge::content::Features;
-use judge::junk::{Learner, Size};
 use mail::Message;
+use mailboxes::Mailboxes;
 use rustix::time::{ClockId, clock_gettime};
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
@@ -38,6 +39,9 @@ pub(super) struct Options {
     /// Stop after N messages
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Deal the messages out to N mailboxes in turn, each with a model of its own and the votes of all behind it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    mailboxes: u16,
     /// Take these header fields out of each message first: what tells a collection's junk apart rather than junk
     #[arg(long, value_name = "HEADER,...", value_delimiter = ',')]
     hide: Vec<String>,
@@ -94,7 +98,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Trouble> {
 }
 
 fn judge_all(entries: &[Entry], options: &Options) -> Result<(Vec<Judged>, Cost), Trouble> {
-    let (mut learner, mut cost) = (Learner::new(Size::MAILBOX), Cost::default());
+    let (mut mailboxes, mut cost) = (Mailboxes::new(usize::from(options.mailboxes)), Cost::default());
     let mut judged = Vec::with_capacity(entries.len());
     let shows_progress = std::io::stderr().is_terminal();
     for (number, entry) in entries.iter().enumerate() {
@@ -102,7 +106,7 @@ fn judge_all(entries: &[Entry], options: &Options) -> Result<(Vec<Judged>, Cost)
         let begun_s = cpu_s();
         let features = Features::read(&octets);
         if options.batch.is_none_or(|batch| number >= batch) {
-            let score = learner.model().classify(&features);
+            let score = mailboxes.classify(number, &features);
             cost.classified += 1;
             cost.classify_s += cpu_s() - begun_s;
             judged.push(Judged {
@@ -113,7 +117,7 @@ fn judge_all(entries: &[Entry], options: &Options) -> Result<(Vec<Judged>, Cost)
         }
         if options.batch.is_none_or(|batch| number < batch) {
             let begun_s = cpu_s();
-            learner.teach(features, entry.is_junk);
+            mailboxes.teach(number, features, entry.is_junk);
             cost.taught += 1;
             cost.train_s += cpu_s() - begun_s;
         }
