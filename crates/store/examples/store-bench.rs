@@ -147,6 +147,7 @@ impl Message {
             received_s: self.received_s,
             author_local: self.local.clone(),
             identities: self.identities(true),
+            features: None,
         }
     }
 

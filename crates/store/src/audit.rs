@@ -38,6 +38,10 @@ pub struct Stats {
     pub shared: u64,
     /// Copies in the quarantine that a sender may come back about.
     pub kept: u64,
+    /// Lessons of the content filter that have a label.
+    pub lessons: u64,
+    /// Octets of the features of all lessons.
+    pub lesson_octets: u64,
     /// Cursors.
     pub cursors: u64,
 }
@@ -51,6 +55,8 @@ pub struct Verified {
     pub history: u64,
     /// Addresses that mailboxes' owners wrote to.
     pub sent: u64,
+    /// Lessons that were read.
+    pub lessons: u64,
     /// What is wrong, [`FAULTS_MAX`] of it at most.
     pub faults: Vec<String>,
     /// How much is wrong in all; zero for a sound store.

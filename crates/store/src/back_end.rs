@@ -7,11 +7,14 @@ use crate::id::MailwardId;
 use crate::kept::{Kept, KeptKey};
 use crate::label::LabelRow;
 use crate::ledger::Ledger;
+use crate::lesson::KeptLesson;
 use crate::memory::MemoryDisk;
 use crate::record::{Since, Summary};
 use crate::rows::{FoundRows, PageRows};
+use crate::shared::Secret;
 use crate::writer::{Job, Trouble};
 use crate::{memory, sqlite};
+use judge::junk::Seen;
 use judge::reputation::{HistoryRow, Scope, Votes};
 use mail::MailboxId;
 use std::path::PathBuf;
@@ -67,10 +70,10 @@ impl BackEnd {
     }
 
     /// What a clean end does last.
-    pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
+    pub(crate) fn close(&self) -> Result<(), StoreError> {
         match self {
-            BackEnd::Sqlite(database) => database.checkpoint(),
-            BackEnd::Memory(_) => Ok(()),
+            BackEnd::Sqlite(database) => database.close(),
+            BackEnd::Memory(database) => database.close(),
         }
     }
 }
@@ -130,6 +133,11 @@ questions! {
     kept(mailbox: &MailboxId, key: KeptKey) -> Option<Kept>;
     kept_at(mailbox: &MailboxId, reference: &str) -> Option<Kept>;
     kept_octets(source: &str) -> u64;
+    lessons(mailbox: &str, after: Option<MailwardId>, limit: u32) -> Vec<KeptLesson>;
+    open_lessons(mailbox: &str, limit: u32) -> Vec<KeptLesson>;
+    lessons_of(mailbox: &str, ids: &[MailwardId]) -> Vec<KeptLesson>;
+    learners(after: &str, limit: u32) -> Vec<(String, Seen)>;
+    model_secret() -> Secret;
     cursor(name: &str) -> Option<Vec<u8>>;
     stats() -> Stats;
     verify() -> Verified;

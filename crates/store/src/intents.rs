@@ -8,9 +8,11 @@ use crate::history::{CorrespondentKey, IdentityKey, Remembered, Sent, SentRow};
 use crate::id::MailwardId;
 use crate::kept::{Kept, KeptKey};
 use crate::label::{LabelRequest, LabelRow, Labelled};
+use crate::lesson::{KeptLesson, LESSONS_MAX, Learner, Taught};
 use crate::reader::Asker;
 use crate::store::{Reader, Store};
 use crate::writer::{Expire, GreylistTimes, Memory, Told, Work};
+use judge::junk::Seen;
 use judge::rates::{Rate, RateNetwork};
 use judge::reputation::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity, Scope, Votes};
 use judge::resolver::BoxFuture;
@@ -73,9 +75,29 @@ impl Store {
     }
 
     /// Makes what is derived (history, correspondents) anew from the truth (labels, sent mail). In a sound store this
-    /// changes nothing. All in one step, which takes minutes at ten million rows, and nobody writes meanwhile.
+    /// changes nothing, but that lessons count as not yet taught: whoever has a model begins with an empty one and
+    /// teaches them all anew, in order of ids. All in one step, which takes minutes at ten million rows, and nobody
+    /// writes meanwhile.
     pub async fn rebuild(&self) -> Result<(), StoreError> {
         self.writer.synced(Work::Rebuild).await
+    }
+
+    /// Keeps what a model has of some lessons of a mailbox. **Synced**, all at once. For each, whether it was taken: only
+    /// if what the model had before is what the store knows of it, so not where the lesson is gone meanwhile. A lesson
+    /// that says nothing any more goes once nothing of it is taught.
+    pub async fn teach(&self, mailbox: &MailboxId, taught: Vec<Taught>) -> Result<Vec<bool>, StoreError> {
+        let mailbox = mailbox.to_string();
+        self.writer.synced(|answer| Work::Teach(mailbox, taught, answer)).await
+    }
+
+    /// Lets the lessons of a mailbox fade but for the `keep` of its newest messages, by when they came: what was taught
+    /// of one waits in [`Reader::open_lessons`] to be taken back, and one of which nothing was taught goes. Labels stay.
+    /// Works in small steps, between which others write. Gives how many faded. **Synced.**
+    pub async fn fade(&self, mailbox: &MailboxId, keep: u32) -> Result<u64, StoreError> {
+        let mailbox = mailbox.to_string();
+        self.writer
+            .in_steps(|answer| Work::Fade(mailbox.clone(), keep, answer))
+            .await
     }
 
     /// A try of somebody who may be greylisted: the entry with this try counted, made now if there is none or only
@@ -158,7 +180,8 @@ impl Store {
 }
 
 impl Reader {
-    /// The saying that holds for a delivery, with what history knows of the message.
+    /// The saying that holds for a delivery, with what history knows of the message; without features, which
+    /// [`Reader::lessons_of`] gives.
     pub async fn label(&self, mailbox: &MailboxId, id: MailwardId) -> Result<Option<LabelRequest>, StoreError> {
         let mailbox = mailbox.to_string();
         let row = self.asker.ask(move |view| view.label(&mailbox, id)).await?;
@@ -219,6 +242,65 @@ impl Reader {
     pub async fn kept_octets(&self, source: &str) -> Result<u64, StoreError> {
         let source = source.to_owned();
         self.asker.ask(move |view| view.kept_octets(&source)).await
+    }
+
+    /// Lessons of a mailbox past an id, in order of ids. Gives [`LESSONS_MAX`] at most. Those whose features are
+    /// damaged or of another version are passed over, so it is an empty page that is the last.
+    pub async fn lessons(
+        &self,
+        mailbox: &MailboxId,
+        after: Option<MailwardId>,
+        limit: u32,
+    ) -> Result<Vec<KeptLesson>, StoreError> {
+        let mailbox = mailbox.to_string();
+        self.asker
+            .ask(move |view| view.lessons(&mailbox, after, limit.min(LESSONS_MAX)))
+            .await
+    }
+
+    /// Lessons of a mailbox of which a model has something else than their labels say, in order of ids. As
+    /// [`Reader::lessons`].
+    pub async fn open_lessons(&self, mailbox: &MailboxId, limit: u32) -> Result<Vec<KeptLesson>, StoreError> {
+        let mailbox = mailbox.to_string();
+        self.asker
+            .ask(move |view| view.open_lessons(&mailbox, limit.min(LESSONS_MAX)))
+            .await
+    }
+
+    /// The lessons of some messages, in the order that is asked for, without those that there are not. Looks at the
+    /// first [`LESSONS_MAX`] ids only. As [`Reader::lessons`].
+    pub async fn lessons_of(
+        &self,
+        mailbox: &MailboxId,
+        mut ids: Vec<MailwardId>,
+    ) -> Result<Vec<KeptLesson>, StoreError> {
+        let mailbox = mailbox.to_string();
+        ids.truncate(LESSONS_MAX as usize);
+        self.asker.ask(move |view| view.lessons_of(&mailbox, &ids)).await
+    }
+
+    /// Mailboxes that have lessons, past a name, in order of names. Counts all lessons of those that it gives, ten
+    /// thousand mailboxes at most.
+    pub async fn learners(&self, after: Option<MailboxId>, limit: u32) -> Result<Vec<Learner>, StoreError> {
+        let after = after.map(|mailbox| mailbox.to_string()).unwrap_or_default();
+        let found = self
+            .asker
+            .ask(move |view| view.learners(&after, limit.min(ROWS_MAX)))
+            .await?;
+        let learner = |(name, seen): (String, Seen)| {
+            Ok(Learner {
+                mailbox: MailboxId::try_from(name)
+                    .map_err(|why| StoreError::Unavailable(format!("a mailbox is unreadable: {why}")))?,
+                junk: seen.junk,
+                wanted: seen.wanted,
+            })
+        };
+        found.into_iter().map(learner).collect()
+    }
+
+    /// The key of hashes in models that mailboxes share: chance, made with the store.
+    pub async fn model_secret(&self) -> Result<[u8; 32], StoreError> {
+        self.asker.ask(|view| view.model_secret()).await
     }
 
     /// The cursor of that name.

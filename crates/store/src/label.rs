@@ -8,6 +8,8 @@
 use crate::error::StoreError;
 use crate::history::IdentityKey;
 use crate::id::MailwardId;
+use crate::lesson::{self, FeaturesRow};
+use judge::content::Features;
 use judge::reputation::Identity;
 use mail::{Line, MailboxId};
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,9 @@ pub struct LabelRequest {
     pub author_local: Line,
     /// By what its sender is known; each counts once. Whoever read the message bounds their number.
     pub identities: Vec<Identity>,
+    /// What the message is made of, if it was shown with the label; else what was recorded with it counts.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "lesson::text")]
+    pub features: Option<Features>,
 }
 
 /// What came of a saying.
@@ -76,6 +81,8 @@ pub(crate) struct LabelRow {
     pub(crate) author_local: String,
     /// JSON; `[]` when forgotten.
     pub(crate) identities: String,
+    /// Those that came with the saying; of a register those of its lesson, where it is exported, else none.
+    pub(crate) features: Option<FeaturesRow>,
 }
 
 /// One row of history that a label makes, but for its mailbox.
@@ -90,9 +97,9 @@ pub(crate) struct DerivedRow<'a> {
 
 impl LabelRow {
     pub(crate) fn of(request: LabelRequest) -> Result<LabelRow, StoreError> {
-        let (author_local, identities) = match request.said.label {
-            Some(_) => (String::from(request.author_local), request.identities),
-            None => (String::new(), Vec::new()),
+        let (author_local, identities, features) = match request.said.label {
+            Some(_) => (String::from(request.author_local), request.identities, request.features),
+            None => (String::new(), Vec::new(), None),
         };
         Ok(LabelRow {
             mailbox: request.mailbox.to_string(),
@@ -101,6 +108,7 @@ impl LabelRow {
             received_s: request.received_s,
             author_local,
             identities: serde_json::to_string(&identities).map_err(|why| StoreError::Unwritable(why.to_string()))?,
+            features: features.as_ref().map(FeaturesRow::of),
         })
     }
 
@@ -117,6 +125,7 @@ impl LabelRow {
             said: self.said,
             received_s: self.received_s,
             author_local: Line::from(self.author_local),
+            features: self.features.as_ref().and_then(FeaturesRow::read),
         })
     }
 

@@ -11,6 +11,7 @@
 //! - [`MailwardId`]: the name of a message in replies, logs and headers.
 //! - [`Label`], [`Said`], [`LabelRequest`]: what a person says of a delivery. [`Sent`]: whom he wrote to. Both are the
 //!   truth, from which the history that reputation asks for is derived; [`Remembered`] is either, as exported.
+//! - [`KeptLesson`], [`Taught`]: what the content filter learned from which label.
 //! - [`GreylistKey`], [`Greylisted`]: who tried when. Rates are counted in memory.
 //! - [`Kept`]: copies in the quarantine that a sender may come back about.
 //! - [`Stats`], [`Verified`], [`ExportPage`]: the store as a whole.
@@ -32,6 +33,7 @@ mod intents;
 mod kept;
 mod label;
 mod ledger;
+mod lesson;
 mod memory;
 mod policy;
 mod rates;
@@ -51,6 +53,7 @@ pub use id::{IdError, MailwardId};
 pub use kept::{Kept, KeptKey};
 pub use label::{Label, LabelRequest, Labelled, Said};
 pub use ledger::{LEDGER_LIFE_S, LEDGER_RECIPIENTS_MAX, LedgerKey};
+pub use lesson::{KeptLesson, LESSONS_MAX, Learner, Taught};
 pub use memory::MemoryDisk;
 pub use policy::{PolicyDigest, SealedPolicy};
 pub use rates::RATES_MAX;

@@ -4,8 +4,10 @@
 
 use crate::error::StoreError;
 use crate::id::MailwardId;
+use crate::lesson::FeaturesRow;
 use crate::policy::{PolicyDigest, SealedPolicy};
 use crate::record::{Ending, Judged, RecipientRecord, Record, Stored};
+use judge::content::Features;
 use judge::reason::Reason;
 use judge::verdict::{Disposition, Verdict};
 use mail::{Address, MailboxId, ReversePath};
@@ -19,6 +21,7 @@ pub(crate) struct RecordRows {
     pub(crate) code_version: String,
     pub(crate) facts: String,
     pub(crate) recipients: Vec<RecipientRow>,
+    pub(crate) features: Option<FeaturesRow>,
 }
 
 /// The row of one recipient that is to be written.
@@ -66,7 +69,7 @@ pub(crate) struct FoundRecipient {
 }
 
 impl RecordRows {
-    pub(crate) fn of(record: Record) -> Result<RecordRows, StoreError> {
+    pub(crate) fn of(record: Record, features: Option<&Features>) -> Result<RecordRows, StoreError> {
         let recipient = |r: RecipientRecord| {
             Ok(RecipientRow {
                 facts: write(&r.facts)?,
@@ -84,6 +87,7 @@ impl RecordRows {
                 .map(recipient)
                 .collect::<Result<_, StoreError>>()?,
             code_version: record.code_version,
+            features: features.map(FeaturesRow::of),
         })
     }
 }

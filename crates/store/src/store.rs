@@ -11,6 +11,7 @@ use crate::record::{Ending, Page, Record, Since, Stored, Summary};
 use crate::rows::{EndingRow, RecordRows};
 use crate::sqlite;
 use crate::writer::{Expire, Writer};
+use judge::content::Features;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,7 +41,8 @@ pub struct Reader {
 
 impl Store {
     /// Opens the store at `path`, creates it (for the owner only) if there is none, and brings an older layout up to
-    /// date. Blocks; takes milliseconds, also after a crash.
+    /// date. Blocks; takes milliseconds, also after a crash. What was taught of lessons that say otherwise by now is
+    /// forgotten, since no model is in memory; the same when it is closed.
     pub fn open(path: &Path) -> Result<Store, OpenError> {
         Store::at(Location::Sqlite(path.to_owned()))
     }
@@ -81,7 +83,13 @@ impl Store {
     ///
     /// [`StoreError::IdTaken`] concerns this record only: the caller makes another id and begins anew.
     pub async fn begin(&self, record: Record) -> Result<(), StoreError> {
-        let rows = RecordRows::of(record)?;
+        self.begin_with(record, None).await
+    }
+
+    /// As [`Store::begin`], with what the message is made of, so that it can be labelled later by its id alone. Its
+    /// features go with the record.
+    pub async fn begin_with(&self, record: Record, features: Option<&Features>) -> Result<(), StoreError> {
+        let rows = RecordRows::of(record, features)?;
         self.writer.begin(rows).await
     }
 
@@ -143,9 +151,10 @@ impl Store {
     }
 
     /// Forgets the oldest messages, the policies that no message needs any more, and the greylist entries that end
-    /// first, until no more than `octets_max` octets are used ([`Store::used_octets`]); and when none of these is
-    /// left, the labels of the oldest messages and the oldest mail that was sent. Works in small steps, between which
-    /// others write. Gives the number of things that are gone.
+    /// first, until no more than `octets_max` octets are used ([`Store::used_octets`]); when none of these is left, the
+    /// lessons of the oldest messages, also those that a model in memory has; and when there is none, the labels of the
+    /// oldest messages and the oldest mail that was sent. Works in small steps, between which others write. Gives the
+    /// number of things that are gone.
     pub async fn expire_to_size(&self, octets_max: u64) -> Result<u64, StoreError> {
         self.writer.expire(Expire::ToSize(octets_max)).await
     }

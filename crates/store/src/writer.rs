@@ -12,6 +12,7 @@ use crate::id::MailwardId;
 use crate::kept::{Kept, KeptKey};
 use crate::label::{LabelRow, Labelled};
 use crate::ledger::LedgerKey;
+use crate::lesson::Taught;
 use crate::rows::{EndingRow, RecordRows};
 use mail::MailboxId;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -77,6 +78,10 @@ pub(crate) enum Work {
     KeptTake(MailboxId, KeptKey, Answer<Vec<Kept>>),
     /// One step of removing those that end at this time or before.
     KeptExpire(i64, Answer<Vec<Kept>>),
+    /// Of a mailbox, what a model has of its lessons.
+    Teach(String, Vec<Taught>, Answer<Vec<bool>>),
+    /// One step of letting the oldest lessons of a mailbox fade, past so many. Gives how many did.
+    Fade(String, u32, Answer<u64>),
     /// `None` removes it.
     Cursor(String, Option<Vec<u8>>, Answer<()>),
     /// One step of forgetting. Gives the number of things that went.
@@ -131,6 +136,7 @@ pub(crate) enum Done {
     Told(Vec<Told>),
     Greylisted(Option<Greylisted>),
     Kept(Vec<Kept>),
+    Taught(Vec<bool>),
 }
 
 impl Work {
@@ -183,7 +189,14 @@ impl Work {
                     _ => Vec::new(),
                 }),
             ),
-            Work::Expire(_, answer) => tell(
+            Work::Teach(_, _, answer) => tell(
+                answer,
+                done.map(|done| match done {
+                    Done::Taught(taken) => taken,
+                    _ => Vec::new(),
+                }),
+            ),
+            Work::Expire(_, answer) | Work::Fade(_, _, answer) => tell(
                 answer,
                 done.map(|done| match done {
                     Done::Expired(count) => count,
@@ -246,11 +259,15 @@ impl Writer {
         Ok(kept.pop())
     }
 
-    /// Until a step removes nothing.
     pub(crate) async fn expire(&self, what: Expire) -> Result<u64, StoreError> {
+        self.in_steps(|answer| Work::Expire(what, answer)).await
+    }
+
+    /// Until a step removes nothing.
+    pub(crate) async fn in_steps(&self, step: impl Fn(Answer<u64>) -> Work) -> Result<u64, StoreError> {
         let mut total = 0;
         loop {
-            match self.synced(|answer| Work::Expire(what, answer)).await? {
+            match self.synced(&step).await? {
                 0 => return Ok(total),
                 some => total += some,
             }
@@ -400,7 +417,7 @@ impl WriterThread {
     fn close(&mut self, left: &[Job], answer: Option<Answer<()>>) {
         let result = match (&*self.tell.borrow(), left) {
             (Some(why), [_, ..]) => Err(StoreError::Unavailable(why.clone())),
-            _ => self.back_end.checkpoint(),
+            _ => self.back_end.close(),
         };
         if let Some(answer) = answer {
             // Nobody waits any more: not an error.

@@ -92,7 +92,7 @@ fn a_newer_layout_is_refused_with_what_to_do_and_left_as_it_is() {
     let why = Store::open(&db(&dir)).unwrap_err();
     assert_eq!(
         why.to_string(),
-        "the store has layout 99, this version knows layouts up to 3"
+        "the store has layout 99, this version knows layouts up to 4"
     );
     assert!(why.hint().unwrap().starts_with("run the version that wrote it"));
     assert!(matches!(
@@ -159,7 +159,7 @@ async fn a_store_of_layout_1_is_brought_up_to_date_with_all_its_records() {
     }
     drop(old);
     let why = Store::open_read_only(&old_path).unwrap_err();
-    assert!(matches!(why, OpenError::OlderLayout { found: 1, known: 3 }), "{why}");
+    assert!(matches!(why, OpenError::OlderLayout { found: 1, known: 4 }), "{why}");
     for _ in 0..2 {
         let store = Store::open(&old_path).unwrap();
         for n in 0..50 {
@@ -170,7 +170,7 @@ async fn a_store_of_layout_1_is_brought_up_to_date_with_all_its_records() {
         // And what it lacked is there.
         store.label(label(3, Label::Junk)).await.unwrap();
         let stats = store.reader().stats().await.unwrap();
-        assert_eq!((stats.layout, stats.messages, stats.junk, stats.history), (3, 50, 1, 1));
+        assert_eq!((stats.layout, stats.messages, stats.junk, stats.history), (4, 50, 1, 1));
         assert_eq!(store.reader().verify().await.unwrap().faults_count, 0);
     }
 }
@@ -184,11 +184,14 @@ async fn a_store_of_layout_2_learns_from_its_labels_what_mailboxes_tell_each_oth
     drop(store);
     // Layout 2 lacked three tables, and nothing else has changed since.
     let old = Connection::open(db(&dir)).unwrap();
-    old.execute_batch("DROP TABLE secrets; DROP TABLE shared; DROP TABLE kept; PRAGMA user_version = 2;")
-        .unwrap();
+    old.execute_batch(
+        "DROP TABLE secrets; DROP TABLE shared; DROP TABLE kept;
+             DROP TABLE contents; DROP TABLE lessons; DROP TABLE lesson_features; PRAGMA user_version = 2;",
+    )
+    .unwrap();
     drop(old);
     let why = Store::open_read_only(&db(&dir)).unwrap_err();
-    assert!(matches!(why, OpenError::OlderLayout { found: 2, known: 3 }), "{why}");
+    assert!(matches!(why, OpenError::OlderLayout { found: 2, known: 4 }), "{why}");
     let store = Store::open(&db(&dir)).unwrap();
     let identity = &label(0, Label::Junk).identities[0];
     let votes = store.reader().votes(&Scope::Server, identity, 0).await.unwrap();
@@ -210,6 +213,7 @@ fn label(n: u64, label: Label) -> LabelRequest {
         received_s: NOW_S,
         author_local: Line::literal("bob"),
         identities: vec![Identity::Dkim(Domain::parse("sender.example").unwrap())],
+        features: None,
     }
 }
 

@@ -214,6 +214,7 @@ pub(super) fn request(
             .as_ref()
             .map_or_else(Line::default, |author| author.local.clone()),
         identities: sender.identities(),
+        features: None,
     })
 }
 

@@ -4,9 +4,10 @@
 //! and folds run in the reverse of their order. So whoever passes the tests over this back-end does not rely on a
 //! transaction over several partitions, which a distributed back-end does not have.
 //!
-//! - `state`: what is held, and how it is written.
+//! - `state`: what is held, and how it is written. `lessons`: those of the content filter.
 //! - `view`: the questions.
 
+mod lessons;
 mod state;
 mod view;
 

@@ -1,6 +1,7 @@
 //! What is held in memory, and how it is written.
 
 use super::MemoryDisk;
+use super::lessons::Lessons;
 use crate::error::{OpenError, StoreError};
 use crate::greylist::{GreylistKey, Greylisted};
 use crate::history::{CorrespondentKey, IdentityKey, SentRow};
@@ -15,6 +16,7 @@ use judge::reputation::Scope;
 use mail::{Domain, MailboxId};
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::RandomState;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -51,6 +53,9 @@ pub(super) struct State {
     pub(super) shared: Shared,
     pub(super) kept: BTreeMap<(MailboxId, KeptKey), Kept>,
     pub(super) cursors: BTreeMap<String, Vec<u8>>,
+    pub(super) lessons: Lessons,
+    /// Chance, made with the disk, of which the key of shared models is drawn.
+    pub(super) chance: RandomState,
 }
 
 #[derive(Debug)]
@@ -84,6 +89,7 @@ impl Database {
         for (key, entry) in &state.ledger {
             ledger.load(*key, entry.clone());
         }
+        state.settle_lessons();
         drop(state);
         let disk = disk.clone();
         Ok(Database { disk, ledger })
@@ -108,6 +114,17 @@ impl Database {
             job.work.answer(Ok(done));
         }
         None
+    }
+}
+
+impl Database {
+    pub(crate) fn close(&self) -> Result<(), StoreError> {
+        let mut state = self.disk.lock();
+        if let Some(why) = &state.fail_writes {
+            return Err(StoreError::Unavailable(why.clone()));
+        }
+        state.settle_lessons();
+        Ok(())
     }
 }
 
@@ -157,6 +174,8 @@ impl State {
                 let ended = self.kept.extract_if(.., |_, kept| kept.expires_s <= *now_s);
                 return Done::Kept(ended.map(|(_, kept)| kept).collect());
             }
+            Work::Teach(mailbox, taught, _) => return Done::Taught(self.teach(mailbox, taught)),
+            Work::Fade(mailbox, keep, _) => return Done::Expired(self.fade(mailbox, *keep)),
             Work::Cursor(name, Some(value), _) => {
                 self.cursors.insert(name.clone(), value.clone());
             }
@@ -236,11 +255,22 @@ impl State {
                 let said = before.map_or_else(|| row.said.clone(), |before| before.said);
                 return Told::Labelled(Labelled::Outranked(said));
             }
-            Ordering::Equal => return Told::Labelled(Labelled::Holds),
+            Ordering::Equal => {
+                self.say(row, false);
+                return Told::Labelled(Labelled::Holds);
+            }
             Ordering::Greater => {}
         }
+        self.say(row, true);
         self.folds.push(Fold::Label(key.0.clone(), key.1, before));
-        self.labels.insert(key, row.clone());
+        let features = None;
+        self.labels.insert(
+            key,
+            LabelRow {
+                features,
+                ..row.clone()
+            },
+        );
         Told::Labelled(Labelled::Holds)
     }
 
@@ -300,6 +330,7 @@ impl State {
             self.fold_sent(&row);
         }
         self.shared = shared_rows(self.labels.values());
+        self.rebuild_lessons();
     }
 
     fn expire(&mut self, what: Expire) -> usize {
@@ -311,7 +342,10 @@ impl State {
             Expire::ToSize(_) => {
                 let records = self.expire_records(None, SIZE_STEP);
                 match records + self.expire_greylist(i64::MAX, SIZE_STEP) {
-                    0 => self.expire_history(i64::MAX, SIZE_STEP),
+                    0 => match self.expire_lessons(SIZE_STEP) {
+                        0 => self.expire_history(i64::MAX, SIZE_STEP),
+                        some => some,
+                    },
                     some => some,
                 }
             }
@@ -342,6 +376,7 @@ impl State {
         let old: Vec<_> = old.into_iter().take(count).map(|(key, _)| key.clone()).collect();
         for key in &old {
             let before = self.labels.remove(key);
+            self.forget_lesson(key);
             self.folds.push(Fold::Label(key.0.clone(), key.1, before));
         }
         let mut times: Vec<i64> = self.sent.values().copied().filter(|at_s| *at_s < before_s).collect();
@@ -376,6 +411,7 @@ impl State {
         let mut octets = self.history.len() as u64 * HISTORY_OCTETS;
         for message in self.messages.values() {
             octets += message.rows.facts.len() as u64;
+            octets += message.rows.features.as_ref().map_or(0, |f| f.octets.len()) as u64;
             octets += message.ending.as_ref().map_or(0, |e| e.reply.len() + e.outcomes.len()) as u64;
             for recipient in &message.rows.recipients {
                 octets += (recipient.facts.len() + recipient.verdict.len()) as u64;
@@ -384,6 +420,7 @@ impl State {
         }
         octets += policies.iter().map(|(_, len)| *len as u64).sum::<u64>();
         let label = |row: &LabelRow| (row.mailbox.len() + row.author_local.len() + row.identities.len()) as u64;
+        octets += self.lesson_octets();
         octets + self.labels.values().map(label).sum::<u64>()
     }
 }

@@ -1,6 +1,7 @@
 //! The questions, asked of memory.
 
 use super::MemoryDisk;
+use super::lessons::LessonRow;
 use super::state::{Message, State, history_rows, scope_key, sent_row, shared_rows};
 use crate::audit::{After, ExportMark, ExportPage, Mark, Stats, Verified};
 use crate::error::StoreError;
@@ -8,13 +9,16 @@ use crate::history::{CorrespondentKey, IdentityKey, Remembered};
 use crate::id::MailwardId;
 use crate::kept::{Kept, KeptKey};
 use crate::label::{Label, LabelRow};
+use crate::lesson::KeptLesson;
 use crate::record::{Since, Summary, Which};
 use crate::rows::{FoundRecipient, FoundRows, PageRows, judged};
-use crate::shared::VOTERS_MAX;
+use crate::shared::{Secret, VOTERS_MAX};
+use judge::junk::Seen;
 use judge::reputation::{HistoryRow, Scope, Votes};
 use mail::{Line, MailboxId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::ops::Bound;
 use std::sync::MutexGuard;
 
@@ -145,6 +149,56 @@ impl View {
         Ok(of_source.map(|kept| kept.octets).sum())
     }
 
+    pub(crate) fn lessons(
+        &mut self,
+        mailbox: &str,
+        after: Option<MailwardId>,
+        limit: u32,
+    ) -> Result<Vec<KeptLesson>, StoreError> {
+        let is_past = |id: MailwardId| after.is_none_or(|after| id > after);
+        self.lessons_where(mailbox, limit, |id, _| is_past(id))
+    }
+
+    pub(crate) fn open_lessons(&mut self, mailbox: &str, limit: u32) -> Result<Vec<KeptLesson>, StoreError> {
+        self.lessons_where(mailbox, limit, |_, lesson| lesson.is_open())
+    }
+
+    pub(crate) fn lessons_of(&mut self, mailbox: &str, ids: &[MailwardId]) -> Result<Vec<KeptLesson>, StoreError> {
+        let state = self.state()?;
+        let one = |id: &MailwardId| state.lessons.get(&(mailbox.to_owned(), *id))?.read(*id);
+        Ok(ids.iter().filter_map(one).collect())
+    }
+
+    fn lessons_where(
+        &self,
+        of: &str,
+        limit: u32,
+        is_asked: impl Fn(MailwardId, &LessonRow) -> bool,
+    ) -> Result<Vec<KeptLesson>, StoreError> {
+        let state = self.state()?;
+        let all = state.lessons.iter();
+        let asked = all.filter(|((mailbox, id), lesson)| mailbox == of && is_asked(*id, lesson));
+        let read = asked.filter_map(|((_, id), lesson)| lesson.read(*id));
+        Ok(read.take(limit as usize).collect())
+    }
+
+    pub(crate) fn learners(&mut self, after: &str, limit: u32) -> Result<Vec<(String, Seen)>, StoreError> {
+        let state = self.state()?;
+        let learners = state.learners();
+        let past = learners.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        let past = past.map(|(mailbox, seen)| ((*mailbox).to_owned(), *seen));
+        Ok(past.take(limit as usize).collect())
+    }
+
+    pub(crate) fn model_secret(&mut self) -> Result<Secret, StoreError> {
+        let state = self.state()?;
+        let mut secret = Secret::default();
+        for (n, octets) in (0..4_u64).zip(secret.chunks_mut(8)) {
+            octets.copy_from_slice(&state.chance.hash_one(n).to_le_bytes());
+        }
+        Ok(secret)
+    }
+
     pub(crate) fn cursor(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.state()?.cursors.get(name).cloned())
     }
@@ -167,6 +221,8 @@ impl View {
             greylist: state.greylist.len() as u64,
             shared: state.shared.values().map(|votes| votes.len() as u64).sum(),
             kept: state.kept.len() as u64,
+            lessons: state.lessons.values().filter(|lesson| lesson.said.is_some()).count() as u64,
+            lesson_octets: state.lesson_octets(),
             cursors: state.cursors.len() as u64,
         })
     }
@@ -188,7 +244,15 @@ impl View {
             None => next("").unwrap_or_default(),
         };
         let labels = state.labels.iter().filter(|((of, _), _)| *of == mailbox);
-        let labels = labels.map(|(_, row)| row.clone().read().map(Remembered::Label));
+        let labels = labels.map(|(key, row)| {
+            let lesson = state.lessons.get(key).filter(|lesson| lesson.said.is_some());
+            let features = lesson.map(|lesson| lesson.features.clone());
+            let row = LabelRow {
+                features,
+                ..row.clone()
+            };
+            row.read().map(Remembered::Label)
+        });
         let sent = state.sent.iter().filter(|(key, _)| key.0 == mailbox);
         let sent = sent.map(|(key, at_s)| sent_row(key, *at_s).read().map(Remembered::Sent));
         Ok(ExportPage {
@@ -211,6 +275,7 @@ impl View {
             labels: state.labels.len() as u64,
             history: history.len() as u64,
             sent: state.sent.len() as u64,
+            lessons: state.lessons.len() as u64,
             ..Verified::default()
         };
         if history != state.history {
@@ -221,6 +286,15 @@ impl View {
         }
         if shared_rows(state.labels.values()) != state.shared {
             verified.fault("shared evidence is not what the labels make".to_owned());
+        }
+        for (key, lesson) in &state.lessons {
+            let label = state.labels.get(key).and_then(|label| label.said.label);
+            if lesson.said.is_some() && lesson.said != label {
+                verified.fault(format!("the lesson of {} in {} says what no label says", key.1, key.0));
+            }
+            if lesson.read(key.1).is_none() {
+                verified.fault(format!("the lesson of {} in {} is unreadable", key.1, key.0));
+            }
         }
         Ok(verified)
     }

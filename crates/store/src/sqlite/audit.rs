@@ -2,14 +2,17 @@
 
 use super::history::{REGISTER, SENT, register, sent_row};
 use super::read::View;
-use super::{layout, shared, unavailable};
+use super::{layout, lessons, shared, unavailable};
 use crate::audit::{After, ExportMark, ExportPage, Mark, Stats, Verified};
 use crate::error::StoreError;
 use crate::history::{CorrespondentKey, Remembered, SentRow};
 use crate::label::LabelRow;
+use crate::lesson::FeaturesRow;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 
+/// Octets of features after which a page of an export ends.
+const EXPORT_OCTETS_MAX: usize = 4 << 20;
 /// Lines of SQLite's own check.
 const CHECK_LINES_MAX: u32 = 20;
 
@@ -34,6 +37,14 @@ impl View {
             greylist: count("greylist")?,
             shared: count("shared")?,
             kept: count("kept")?,
+            lessons: count("lessons WHERE said IS NOT NULL")?,
+            lesson_octets: moment
+                .query_row(
+                    "SELECT coalesce(sum(length(features)), 0) FROM lesson_features",
+                    [],
+                    |row| row.get::<_, i64>(0),
+                )?
+                .cast_unsigned(),
             cursors: count("cursors")?,
         })
     }
@@ -51,9 +62,9 @@ impl View {
         let limit = limit.max(1);
         match &mark.after {
             After::Label(number) => {
-                let rows = labels(&moment, &mark.mailbox, *number, limit).map_err(unavailable)?;
+                let (rows, is_full) = labels(&moment, &mark.mailbox, *number, limit).map_err(unavailable)?;
                 let next = match rows.last() {
-                    Some(last) if rows.len() == limit => Mark::label(mark.mailbox, last.id),
+                    Some(last) if is_full => Mark::label(mark.mailbox, last.id),
                     _ => Mark::sent(mark.mailbox),
                 };
                 let read = |row: LabelRow| row.read().map(Remembered::Label);
@@ -101,6 +112,7 @@ impl View {
         verify_history(&moment, &mut verified)?;
         verify_sent(&moment, &mut verified)?;
         shared::verify(&moment, &mut verified)?;
+        lessons::verify(&moment, &mut verified)?;
         Ok(verified)
     }
 }
@@ -112,13 +124,33 @@ fn mailbox_after(db: &Connection, name: &str) -> Result<Option<Mark>, rusqlite::
         .optional()
 }
 
-fn labels(db: &Connection, mailbox: &str, after: i64, limit: usize) -> Result<Vec<LabelRow>, rusqlite::Error> {
-    db.prepare_cached(&format!(
-        "SELECT {REGISTER} FROM mailboxes b JOIN labels l ON l.mailbox = b.n
-         WHERE b.name = ?1 AND l.id > ?2 ORDER BY l.id LIMIT ?3"
-    ))?
-    .query_map(params![mailbox, after, limit as i64], register)?
-    .collect()
+/// Labels with the features of their lessons, and whether there may be more.
+fn labels(db: &Connection, mailbox: &str, after: i64, limit: usize) -> Result<(Vec<LabelRow>, bool), rusqlite::Error> {
+    let mut labels = db.prepare_cached(&format!(
+        "SELECT {REGISTER}, f.version, f.features FROM mailboxes b JOIN labels l ON l.mailbox = b.n
+         LEFT JOIN lessons s ON s.mailbox = l.mailbox AND s.id = l.id AND s.said IS NOT NULL
+         LEFT JOIN lesson_features f ON f.n = s.features
+         WHERE b.name = ?1 AND l.id > ?2 ORDER BY l.id"
+    ))?;
+    let (mut rows, mut found, mut octets) = (labels.query(params![mailbox, after])?, Vec::new(), 0);
+    while found.len() < limit && octets < EXPORT_OCTETS_MAX {
+        let Some(row) = rows.next()? else {
+            return Ok((found, false));
+        };
+        let features = match row.get(9)? {
+            Some(version) => Some(FeaturesRow {
+                version,
+                octets: row.get(10)?,
+            }),
+            None => None,
+        };
+        octets += features.as_ref().map_or(0, |features| features.octets.len());
+        found.push(LabelRow {
+            features,
+            ..register(row)?
+        });
+    }
+    Ok((found, true))
 }
 
 fn sent(

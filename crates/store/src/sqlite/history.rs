@@ -2,7 +2,7 @@
 //!
 //! The fold runs in the transaction of what it folds. So a crash leaves both or neither.
 
-use super::shared;
+use super::{lessons, shared};
 use crate::error::StoreError;
 use crate::history::SentRow;
 use crate::id::MailwardId;
@@ -40,7 +40,11 @@ fn label(db: &Connection, row: &LabelRow, recorded: Option<&MailboxId>) -> Resul
             let said = before.map_or_else(|| row.said.clone(), |before| before.said);
             return Ok(Told::Labelled(Labelled::Outranked(said)));
         }
-        Ordering::Equal => return Ok(Told::Labelled(Labelled::Holds)),
+        Ordering::Equal => {
+            // The message may be shown only now.
+            lessons::say(db, number(db, &row.mailbox)?, row, false)?;
+            return Ok(Told::Labelled(Labelled::Holds));
+        }
         Ordering::Greater => {}
     }
     let mailbox = number(db, &row.mailbox)?;
@@ -73,6 +77,7 @@ fn label(db: &Connection, row: &LabelRow, recorded: Option<&MailboxId>) -> Resul
         row.author_local,
         row.identities,
     ])?;
+    lessons::say(db, mailbox, row, true)?;
     Ok(Told::Labelled(Labelled::Holds))
 }
 
@@ -195,6 +200,7 @@ pub(super) fn register(row: &Row<'_>) -> Result<LabelRow, rusqlite::Error> {
         received_s: row.get(6)?,
         author_local: row.get(7)?,
         identities: row.get(8)?,
+        features: None,
     })
 }
 
@@ -213,6 +219,7 @@ pub(super) fn expire(db: &Connection, before_s: i64, count: u32) -> Result<u64, 
         let _ = unfold(db, *mailbox, row)?;
         db.prepare_cached("DELETE FROM labels WHERE mailbox = ?1 AND id = ?2")?
             .execute(params![mailbox, row.id.number()])?;
+        lessons::forget(db, *mailbox, row.id.number())?;
         shared::vote(db, *mailbox, &row.mailbox, &row.shared())?;
     }
     Ok(oldest.len() as u64 + expire_sent(db, before_s, count)?)
@@ -253,7 +260,8 @@ pub(super) fn rebuild(db: &Connection) -> Result<(), rusqlite::Error> {
     while let Some(row) = rows.next()? {
         fold_sent(db, row.get(5)?, &sent_row(row)?)?;
     }
-    shared::rebuild(db)
+    shared::rebuild(db)?;
+    lessons::rebuild(db)
 }
 
 /// The columns of mail that was sent, in the order in which [`sent_row`] reads them.

@@ -11,7 +11,7 @@ use std::time::Duration;
 const APPLICATION_ID: i32 = 0x4d57_7264;
 /// Layout n is what the first n steps make; `user_version` tells how many were taken. A step that was ever released
 /// is never changed: a new one is added.
-const STEPS: &[&str] = &[LAYOUT_1, LAYOUT_2, LAYOUT_3];
+const STEPS: &[&str] = &[LAYOUT_1, LAYOUT_2, LAYOUT_3, LAYOUT_4];
 /// The step that begins a derived table, which the step's end fills from labels that are there already.
 const SHARED_SINCE: u32 = 3;
 /// The layout that this version reads and writes.
@@ -28,7 +28,7 @@ const DATABASE_OCTETS_MIN: u64 = 512;
 /// Memory for pages of one connection that reads, in KiB: the inner pages of ten million rows of history.
 const READ_CACHE_KIB: u32 = 16 << 10;
 /// Distinct statements of one connection; more than there are.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 96;
 
 /// `messages` are never changed after they were written; their ids are clustered by time. `policies.used_day` is
 /// the day (since 2026) of the youngest id that needs the policy, so that nobody has to look for references.
@@ -161,6 +161,36 @@ const LAYOUT_3: &str = "
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX kept_by_age ON kept (mailbox, at_s);
     CREATE INDEX kept_by_end ON kept (expires_s);
+";
+
+/// What messages are made of, lessons of the content filter, and the key of hashes in models that mailboxes share. A
+/// lesson's features are too long for a row of an index. Few rows are open, and none after a restart.
+const LAYOUT_4: &str = "
+    CREATE TABLE contents (
+        id INTEGER PRIMARY KEY REFERENCES messages ON DELETE CASCADE,
+        version INTEGER NOT NULL,
+        features BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE lesson_features (
+        n INTEGER PRIMARY KEY,
+        version INTEGER NOT NULL,
+        features BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE lessons (
+        mailbox INTEGER NOT NULL,
+        id INTEGER NOT NULL,
+        received_s INTEGER NOT NULL,
+        said INTEGER,
+        taught INTEGER,
+        step INTEGER NOT NULL,
+        counted INTEGER NOT NULL,
+        features INTEGER NOT NULL,
+        PRIMARY KEY (mailbox, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX lessons_open ON lessons (mailbox, id, said, taught) WHERE said IS NOT taught;
+    CREATE INDEX lessons_of_mailbox ON lessons (mailbox, received_s) WHERE said IS NOT NULL;
+    CREATE INDEX lessons_by_age ON lessons (received_s);
+    INSERT INTO secrets (name, value) VALUES ('models', randomblob(32));
 ";
 
 /// Opens a store for writing; creates file and directory where there are none.

@@ -4,6 +4,7 @@
 //! - `write`: many writes in one transaction.
 //! - `history`: labels, sent mail, and the rows that are derived from them.
 //! - `shared`: what mailboxes tell each other, derived from history.
+//! - `lessons`: what the content filter learned from labels.
 //! - `small`: greylist and cursors. `kept`: copies in the quarantine.
 //! - `read`: the questions.
 //! - `audit`: counts, export and verification.
@@ -15,6 +16,7 @@ mod audit;
 mod history;
 mod kept;
 mod layout;
+mod lessons;
 mod read;
 mod shared;
 mod small;

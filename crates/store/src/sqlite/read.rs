@@ -48,7 +48,7 @@ impl View {
     }
 
     /// The number of a mailbox that has any rows.
-    fn number(&mut self, mailbox: &str) -> Result<Option<i64>, rusqlite::Error> {
+    pub(super) fn number(&mut self, mailbox: &str) -> Result<Option<i64>, rusqlite::Error> {
         if let Some((last, number)) = &self.last_mailbox
             && last == mailbox
         {

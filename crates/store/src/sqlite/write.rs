@@ -1,6 +1,6 @@
 //! Many writes in one transaction.
 
-use super::{history, kept, layout, small};
+use super::{history, kept, layout, lessons, small};
 use crate::error::{OpenError, StoreError};
 use crate::id::MailwardId;
 use crate::ledger::{Entry, Ledger, LedgerKey};
@@ -37,6 +37,7 @@ impl Database {
         let lock = layout::lock(path)?;
         let db = layout::open(path)?;
         load_ledger(&db, &ledger)?;
+        lessons::settle(&db)?;
         Ok(Database {
             path: path.to_owned(),
             db: Some(db),
@@ -69,12 +70,13 @@ impl Database {
         }
     }
 
-    /// Moves the log into the database and syncs it.
-    pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
+    /// Forgets what only a model in memory needs, moves the log into the database and syncs it.
+    pub(crate) fn close(&self) -> Result<(), StoreError> {
         let Some(db) = &self.db else {
             return Ok(());
         };
-        db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        lessons::settle(db)
+            .and_then(|()| db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())))
             .map_err(|why| StoreError::Unavailable(why.to_string()))
     }
 
@@ -126,6 +128,8 @@ impl Database {
                 Work::Keep(new, count_max, _) => kept::keep(db, new, *count_max)?,
                 Work::KeptTake(mailbox, key, _) => kept::take(db, mailbox, *key)?,
                 Work::KeptExpire(now_s, _) => kept::expire(db, *now_s)?,
+                Work::Teach(mailbox, taught, _) => lessons::teach(db, mailbox, taught)?,
+                Work::Fade(mailbox, keep, _) => lessons::fade(db, mailbox, *keep)?,
                 Work::Cursor(name, value, _) => small::cursor(db, name, value.as_deref())?,
                 Work::Expire(Expire::Records(below), _) => expire(db, *below, &mut policies)?,
                 Work::Expire(Expire::ToSize(octets_max), _) => expire_to_size(db, *octets_max, &mut policies)?,
@@ -180,6 +184,9 @@ fn begin(
             recipient.verdict
         ])?;
     }
+    if let Some(features) = &rows.features {
+        lessons::begin(db, id, features)?;
+    }
     Ok(Done::Written)
 }
 
@@ -228,7 +235,7 @@ fn ledger_sync(db: &Connection, key: LedgerKey, entry: Option<Entry>) -> Result<
     Ok(())
 }
 
-/// Recipients and endings go with their message. Policies go with the last step, when no message of their day is
+/// Recipients, endings and features go with their message. Policies go with the last step, when no message of their day is
 /// left.
 fn expire(
     db: &Connection,
@@ -242,8 +249,8 @@ fn expire(
     Ok(Done::Expired(count))
 }
 
-/// As [`expire`], but the size tells when it is enough. History goes when there is nothing else left: it is small for
-/// what it knows. Policies go as soon as no message needs them, because they
+/// As [`expire`], but the size tells when it is enough. Lessons go when there is nothing else
+/// left, and then history: it is small for what it knows. Policies go as soon as no message needs them, because they
 /// count too.
 fn expire_to_size(
     db: &Connection,
@@ -256,6 +263,9 @@ fn expire_to_size(
     let mut count = remove_oldest(db, i64::MAX, SIZE_STEP)?;
     // Strangers make these; a flood of them shall not cost records only.
     count += small::greylist_expire(db, i64::MAX, SIZE_STEP)?;
+    if count == 0 {
+        count = lessons::expire(db, SIZE_STEP)?;
+    }
     if count == 0 {
         count = history::expire(db, i64::MAX, SIZE_STEP)?;
     }

@@ -45,6 +45,7 @@ fn request(n: u64, label: Option<Label>, at_s: i64) -> LabelRequest {
         received_s: NOW_S + n as i64,
         author_local: Line::literal("bob"),
         identities: vec![author("bob"), Identity::Dkim(domain("shop.example"))],
+        features: None,
     }
 }
 

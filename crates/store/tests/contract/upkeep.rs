@@ -38,6 +38,7 @@ fn label(n: u64, received_s: i64) -> Remembered {
             Line::default()
         },
         identities: if labelled { vec![identity()] } else { Vec::new() },
+        features: None,
     })
 }
 

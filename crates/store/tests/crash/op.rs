@@ -164,6 +164,7 @@ pub fn request(n: u64, at: u64, label: Option<Label>) -> LabelRequest {
         received_s: NOW_S + n.cast_signed(),
         author_local,
         identities,
+        features: None,
     }
 }
 

@@ -218,6 +218,7 @@ impl Lesson<'_> {
                 .as_ref()
                 .map_or_else(Line::default, |author| author.local.clone()),
             identities: sender.identities(),
+            features: None,
         })
     }
 
