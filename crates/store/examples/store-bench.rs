@@ -3,6 +3,8 @@
 //! - `store-bench fill FILE ROWS`: makes a store with so many rows of history.
 //! - `store-bench walk FILE ROUNDS`: what reputation's questions cost there.
 //! - `store-bench begin FILE RECORDS`: synced records from 50 clients.
+//! - `store-bench features FILE RECORDS`: the same with what the messages are made of.
+//! - `store-bench label FILE RECORDS`: labels of such records, one by one.
 //! - `store-bench storm FILE`: the same until it is killed.
 //! - `store-bench open FILE`: opening it, say after a crash.
 //!
@@ -11,6 +13,7 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
+use judge::content::Features;
 use judge::reputation::{Correspondent, History, Identity};
 use judge::resolver::BoxFuture;
 use mail::{Domain, Line, MailboxId};
@@ -41,10 +44,12 @@ async fn main() {
     match arguments.first().map(String::as_str) {
         Some("fill") => fill(path, number(2)).await,
         Some("walk") => walk(path, number(2)).await,
-        Some("begin") => begin(path, number(2)).await,
+        Some("begin") => begin(path, number(2), false).await,
+        Some("features") => begin(path, number(2), true).await,
+        Some("label") => label(path, number(2)).await,
         Some("storm") => storm(path).await,
         Some("open") => open(path).await,
-        _ => eprintln!("usage: store-bench fill|walk|begin|storm|open FILE [NUMBER]"),
+        _ => eprintln!("usage: store-bench fill|walk|begin|features|label|storm|open FILE [NUMBER]"),
     }
 }
 
@@ -273,9 +278,9 @@ fn report(name: &str, cpu: f64, begun: Instant, rounds: u64, found: usize) {
     );
 }
 
-async fn begin(path: &Path, records: u64) {
+async fn begin(path: &Path, records: u64, with_features: bool) {
     let store = Arc::new(Store::open(path).unwrap());
-    let salt = mix(Instant::now().elapsed().as_nanos() as u64 + std::process::id() as u64);
+    let salt = mix(std::process::id().into());
     let all: Vec<_> = (0..records)
         .map(|n| common::record(MailwardId::new(common::NOW_S, mix(n ^ salt)), common::NOW_S, 1))
         .collect();
@@ -283,15 +288,17 @@ async fn begin(path: &Path, records: u64) {
     for (n, record) in all.into_iter().enumerate() {
         shares[n % CLIENTS as usize].push(record);
     }
+    let some: Arc<Vec<Features>> = Arc::new((0..if with_features { 16 } else { 0 }).map(features).collect());
     let before = anonymous();
     let (cpu, begun) = (cpu_us(), Instant::now());
     let clients: Vec<_> = shares
         .into_iter()
         .map(|share| {
-            let store = Arc::clone(&store);
+            let (store, some) = (Arc::clone(&store), Arc::clone(&some));
             tokio::spawn(async move {
-                for record in share {
-                    store.begin(record).await.unwrap();
+                for (n, record) in (0..).zip(share) {
+                    let features = some.get(n % some.len().max(1));
+                    store.begin_with(record, features).await.unwrap();
                 }
             })
         })
@@ -300,12 +307,59 @@ async fn begin(path: &Path, records: u64) {
         client.await.unwrap();
     }
     let took = begun.elapsed().as_secs_f64();
+    let what = if with_features { " with features" } else { "" };
     println!(
-        "begin: {:.0} us CPU a synced record, {:.0} a second from {CLIENTS} clients; anonymous memory: {before} of records to come, then {}",
+        "begin: {:.0} us CPU a synced record{what}, {:.0} a second from {CLIENTS} clients; anonymous memory: {before} of records to come, then {}",
         (cpu_us() - cpu) / records as f64,
         records as f64 / took,
         anonymous()
     );
+}
+
+/// Labels of messages that were recorded, each in a group with those of other clients.
+async fn label(path: &Path, records: u64) {
+    let store = Arc::new(Store::open(path).unwrap());
+    for with_features in [false, true] {
+        let salt = mix(u64::from(std::process::id()) << 1 | u64::from(with_features));
+        let message = move |n: u64| {
+            let mut message = Message::new(n, records);
+            message.mailbox = mailbox(0);
+            let id = MailwardId::new(common::NOW_S + 1200, mix(n ^ salt));
+            LabelRequest { id, ..message.label(n) }
+        };
+        for n in 0..records {
+            let features = with_features.then(|| features(n));
+            let record = common::record(message(n).id, common::NOW_S, 1);
+            store.begin_with(record, features.as_ref()).await.unwrap();
+        }
+        let (cpu, begun) = (cpu_us(), Instant::now());
+        let client = |client: u64| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for n in (client..records).step_by(CLIENTS as usize) {
+                    store.label(message(n)).await.unwrap();
+                }
+            })
+        };
+        for client in (0..CLIENTS).map(client).collect::<Vec<_>>() {
+            client.await.unwrap();
+        }
+        println!(
+            "label: {:.0} us CPU a synced label of {IDENTITIES} identities {} a lesson, {:.0} us wall from {CLIENTS} clients",
+            (cpu_us() - cpu) / records as f64,
+            if with_features { "with" } else { "without" },
+            begun.elapsed().as_secs_f64() * 1e6 / records as f64,
+        );
+    }
+    let lessons = store.reader().stats().await.unwrap().lessons;
+    assert!(lessons >= records, "{lessons} lessons of {records}");
+}
+
+/// As of a usual message: eight hundred features in two octets each.
+fn features(salt: u64) -> Features {
+    let distance = |n: u64| 128 + mix(n ^ salt << 32) % 4900;
+    let octets = (0..800).flat_map(|n| [distance(n) as u8 | 0x80, (distance(n) >> 7) as u8]);
+    Features::from_octets(&octets.collect::<Vec<u8>>()).unwrap()
 }
 
 async fn storm(path: &Path) {

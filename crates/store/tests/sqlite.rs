@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{NOW_S, ending, id, key, record};
+use common::{NOW_S, ending, features, id, key, open, record};
 use judge::reputation::{History, Identity, Scope};
 use mail::{Domain, Line, MailboxId};
 use rusqlite::Connection;
@@ -199,6 +199,134 @@ async fn a_store_of_layout_2_learns_from_its_labels_what_mailboxes_tell_each_oth
     assert_eq!(store.reader().verify().await.unwrap().faults, Vec::<String>::new());
 }
 
+#[tokio::test]
+async fn a_store_of_layout_3_keeps_its_labels_and_its_votes_and_takes_lessons() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&db(&dir));
+    store.begin(record(id(0), NOW_S, 1)).await.unwrap();
+    let labels = (0..9).map(|n| Remembered::Label(label(n, Label::Junk)));
+    store.remember(labels.collect()).await.unwrap();
+    let identity = &label(0, Label::Junk).identities[0];
+    drop(store);
+    let old = Connection::open(db(&dir)).unwrap();
+    old.execute_batch(
+        "DROP TABLE contents; DROP TABLE lessons; DROP TABLE lesson_features;
+         DELETE FROM secrets WHERE name = 'models'; PRAGMA user_version = 3;",
+    )
+    .unwrap();
+    let secret: Vec<u8> = old
+        .query_row("SELECT value FROM secrets", [], |row| row.get(0))
+        .unwrap();
+    drop(old);
+    let why = Store::open_read_only(&db(&dir)).unwrap_err();
+    assert!(matches!(why, OpenError::OlderLayout { found: 3, known: 4 }), "{why}");
+    for _ in 0..2 {
+        let store = open(&db(&dir));
+        let votes = store.reader().votes(&Scope::Server, identity, 0).await.unwrap();
+        assert_eq!((votes.junk, votes.not_junk), (1, 0));
+        assert_ne!(store.reader().model_secret().await.unwrap().to_vec(), secret);
+        // Labels of before have no lessons until their messages are shown.
+        store.label(shown(0)).await.unwrap();
+        let stats = store.reader().stats().await.unwrap();
+        assert_eq!((stats.layout, stats.messages, stats.junk, stats.lessons), (4, 1, 9, 1));
+        assert_eq!(store.reader().verify().await.unwrap().faults, Vec::<String>::new());
+    }
+}
+
+/// A label of a message that is shown.
+fn shown(n: u64) -> LabelRequest {
+    LabelRequest {
+        features: Some(features(n)),
+        ..label(n, Label::Junk)
+    }
+}
+
+/// A store with lessons of the first five messages: one of a later version of the filter, one that is damaged, one of
+/// an earlier version, and two that are sound. Of the sixth message the features are recorded; of the next two, such as
+/// no version reads.
+async fn store_with_strange_lessons(dir: &TempDir) -> Store {
+    let store = open(&db(dir));
+    for n in 5..8 {
+        store
+            .begin_with(record(id(n), NOW_S, 1), Some(&features(n)))
+            .await
+            .unwrap();
+    }
+    store
+        .remember((0..5).map(|n| Remembered::Label(shown(n))).collect())
+        .await
+        .unwrap();
+    drop(store);
+    let raw = Connection::open(db(dir)).unwrap();
+    let of = |n: u64| {
+        let sql = "SELECT features FROM lessons WHERE id = ?1";
+        raw.query_row(sql, [number(id(n))], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let change = |sql: &str, n: i64| assert_eq!(raw.execute(sql, [n]).unwrap(), 1, "{sql}");
+    change("UPDATE lesson_features SET version = 99 WHERE n = ?1", of(0));
+    change("UPDATE lesson_features SET features = x'ffff' WHERE n = ?1", of(1));
+    change("UPDATE lesson_features SET version = 0 WHERE n = ?1", of(2));
+    change("UPDATE contents SET version = 99 WHERE id = ?1", number(id(6)));
+    change("UPDATE contents SET features = x'ffff' WHERE id = ?1", number(id(7)));
+    drop(raw);
+    open(&db(dir))
+}
+
+/// Which messages have lessons that can be read.
+async fn readable(store: &Store) -> Vec<i64> {
+    let mailbox = label(0, Label::Junk).mailbox;
+    let found = store.reader().lessons(&mailbox, None, 99).await.unwrap();
+    found.iter().map(|lesson| number(lesson.id) - number(id(0))).collect()
+}
+
+#[tokio::test]
+async fn lessons_that_are_damaged_or_of_another_version_are_passed_over() {
+    let dir = TempDir::new().unwrap();
+    let store = store_with_strange_lessons(&dir).await;
+    let mailbox = label(0, Label::Junk).mailbox;
+    assert_eq!(readable(&store).await, [3, 4]);
+    // A page is filled with what can be read.
+    let page = store.reader().open_lessons(&mailbox, 2).await.unwrap();
+    assert_eq!(page.len(), 2);
+    let all = (0..5).map(id).collect();
+    assert_eq!(store.reader().lessons_of(&mailbox, all).await.unwrap().len(), 2);
+    let faults = store.reader().verify().await.unwrap().faults;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].ends_with("has features that are damaged"), "{faults:?}");
+    // What is recorded and cannot be read makes no lesson, and the label holds.
+    for n in 5..8 {
+        store.label(label(n, Label::Junk)).await.unwrap();
+    }
+    assert_eq!(readable(&store).await, [3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_lesson_of_another_version_is_replaced_when_its_message_is_shown_and_goes_when_it_is_forgotten() {
+    let dir = TempDir::new().unwrap();
+    let store = store_with_strange_lessons(&dir).await;
+    // The opposite label does not make one readable; the message does, when it is shown.
+    let said = |n, at_s| {
+        let mut request = label(n, Label::NotJunk);
+        request.said.at_s = at_s;
+        request
+    };
+    store.label(said(2, NOW_S + 1)).await.unwrap();
+    assert_eq!(readable(&store).await, [3, 4]);
+    let mut again = shown(0);
+    again.said.at_s += 1;
+    store.label(again).await.unwrap();
+    assert_eq!(readable(&store).await, [0, 3, 4]);
+    store.rebuild().await.unwrap();
+    assert_eq!(store.reader().verify().await.unwrap().faults, Vec::<String>::new());
+    // The one of another version is still there, for the version that reads it.
+    assert_eq!(store.reader().stats().await.unwrap().lessons, 4);
+    // Forgetting takes that along, too.
+    let mut forget = said(2, NOW_S + 2);
+    forget.said.label = None;
+    store.label(forget).await.unwrap();
+    assert_eq!(store.reader().stats().await.unwrap().lessons, 3);
+}
+
 /// A label by user 0 of the `n`th message.
 fn label(n: u64, label: Label) -> LabelRequest {
     LabelRequest {
@@ -223,7 +351,10 @@ async fn a_log_that_is_torn_anywhere_keeps_the_labels_that_were_acknowledged_bef
     let store = Store::open(&db(&dir)).unwrap();
     let mut acked_at = Vec::new();
     for n in 0..30 {
-        store.begin(record(id(n), NOW_S, 1)).await.unwrap();
+        store
+            .begin_with(record(id(n), NOW_S, 1), Some(&features(n)))
+            .await
+            .unwrap();
         store.label(label(n, Label::Junk)).await.unwrap();
         acked_at.push(fs::metadata(log_of(&db(&dir))).unwrap().len());
     }
@@ -248,6 +379,7 @@ async fn a_log_that_is_torn_anywhere_keeps_the_labels_that_were_acknowledged_bef
             let verified = store.reader().verify().await.unwrap();
             assert_eq!(verified.faults, Vec::<String>::new(), "cut at {cut}");
             assert!(verified.labels >= acked as u64);
+            assert_eq!(verified.lessons, verified.labels, "cut at {cut}");
         }
     }
 }
@@ -264,9 +396,18 @@ async fn history_that_does_not_fit_its_labels_is_found_and_rebuilt() {
         "DELETE FROM shared WHERE voter = (SELECT min(voter) FROM shared)",
         "UPDATE shared SET is_junk = 0",
         "INSERT INTO shared SELECT identity, x'00', received_s, number, is_junk FROM shared",
+        "UPDATE lessons SET said = 0",
+        "UPDATE lessons SET said = NULL, taught = NULL",
+        "UPDATE lessons SET features = features + 9",
+        "UPDATE lessons SET features = (SELECT min(n) FROM lesson_features)",
+        "UPDATE lesson_features SET features = x'80'",
+        "DELETE FROM lesson_features",
+        "DELETE FROM lessons WHERE id = (SELECT min(id) FROM lessons)",
+        "DELETE FROM labels; DELETE FROM history; DELETE FROM shared",
+        "INSERT INTO lessons SELECT mailbox + 9, id, 0, 1, NULL, 0, 0, features + 9 FROM lessons",
     ];
     for damage in damages {
-        let store = Store::open(&db(&dir)).unwrap();
+        let store = open(&db(&dir));
         let sent = Sent {
             mailbox: label(0, Label::Junk).mailbox,
             local: Line::literal("bob"),
@@ -274,14 +415,14 @@ async fn history_that_does_not_fit_its_labels_is_found_and_rebuilt() {
             organization: None,
             at_s: NOW_S,
         };
-        let all = (0..3).map(|n| Remembered::Label(label(n, Label::Junk)));
+        let all = (0..3).map(|n| Remembered::Label(shown(n)));
         store
             .remember(all.chain([Remembered::Sent(sent)]).collect())
             .await
             .unwrap();
         drop(store);
         Connection::open(db(&dir)).unwrap().execute_batch(damage).unwrap();
-        let store = Store::open(&db(&dir)).unwrap();
+        let store = open(&db(&dir));
         assert!(store.reader().verify().await.unwrap().faults_count > 0, "{damage}");
         store.rebuild().await.unwrap();
         assert_eq!(store.reader().verify().await.unwrap().faults_count, 0, "{damage}");

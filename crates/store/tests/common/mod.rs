@@ -5,6 +5,7 @@
 mod origin;
 
 use judge::checks::Check;
+use judge::content::Features;
 use judge::evidence::{
     AuthorField, ContentFacts, Fact, ListHit, ListProof, MessageFacts, Origin, RecipientFacts, TlsFacts, UserStanding,
 };
@@ -20,14 +21,37 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use std::net::IpAddr;
-use store::{Ending, LedgerKey, MailwardId, Outcome, RecipientRecord, Record, SealedPolicy};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use store::{Ending, LedgerKey, MailwardId, OpenError, Outcome, RecipientRecord, Record, SealedPolicy, Store};
 
 /// 2026-11-21 12:00 UTC.
 pub const NOW_S: i64 = 1_795_262_400;
 
+/// No wait is longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Opens a store. A process that another test is just starting holds a copy of each lock of this one, until it becomes
+/// what it shall be.
+pub fn open(path: &Path) -> Store {
+    let begun = Instant::now();
+    loop {
+        match Store::open(path) {
+            Err(OpenError::InUse) if begun.elapsed() < PATIENCE => std::thread::yield_now(),
+            done => return done.unwrap_or_else(|why| panic!("{}: {why}", path.display())),
+        }
+    }
+}
+
 /// The `n`th id of the minute of [`NOW_S`].
 pub fn id(n: u64) -> MailwardId {
     MailwardId::new(NOW_S, n)
+}
+
+/// What the `n`th message is made of.
+pub fn features(n: u64) -> Features {
+    let text = format!("Subject: Offer {n}\r\n\r\nThe figures of quarter {n} are worth a look, says number{n}.\r\n");
+    Features::read(text.as_bytes())
 }
 
 pub fn key(n: u8) -> LedgerKey {

@@ -1,6 +1,6 @@
 //! Labels, sent mail, and the history that is derived from them.
 
-use crate::common::{NOW_S, id, record};
+use crate::common::{NOW_S, features, id, record};
 use crate::{Place, block_on, suite};
 use judge::reputation::{Correspondent, History, HistoryRow, Identity, Scope, Votes};
 use mail::{Domain, Line, MailboxId};
@@ -9,13 +9,13 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use store::{ExportMark, Label, LabelRequest, Labelled, MailwardId, Reader, Remembered, Said, Sent, Store, StoreError};
 
-const DAY_S: i64 = 24 * 60 * 60;
+pub const DAY_S: i64 = 24 * 60 * 60;
 
 fn domain(text: &str) -> Domain {
     Domain::parse(text).unwrap()
 }
 
-fn mailbox(n: usize) -> MailboxId {
+pub fn mailbox(n: usize) -> MailboxId {
     MailboxId::try_from(format!("user{n}@example.com")).unwrap()
 }
 
@@ -37,7 +37,7 @@ fn said(label: Option<Label>, at_s: i64) -> Said {
 }
 
 /// A saying of user 0 about the `n`th message of the minute.
-fn request(n: u64, label: Option<Label>, at_s: i64) -> LabelRequest {
+pub fn request(n: u64, label: Option<Label>, at_s: i64) -> LabelRequest {
     LabelRequest {
         mailbox: mailbox(0),
         id: id(n),
@@ -49,15 +49,15 @@ fn request(n: u64, label: Option<Label>, at_s: i64) -> LabelRequest {
     }
 }
 
-const JUNK: Option<Label> = Some(Label::Junk);
-const NOT_JUNK: Option<Label> = Some(Label::NotJunk);
+pub const JUNK: Option<Label> = Some(Label::Junk);
+pub const NOT_JUNK: Option<Label> = Some(Label::NotJunk);
 
 async fn rows(reader: &Reader, identity: &Identity, since_s: i64, limit: u32) -> Vec<HistoryRow> {
     reader.newest(&mailbox(0), identity, since_s, limit).await.unwrap()
 }
 
 /// All that makes history, without what was forgotten.
-async fn dump(reader: &Reader) -> Vec<Remembered> {
+pub async fn dump(reader: &Reader) -> Vec<Remembered> {
     let (mut all, mut from): (Vec<Remembered>, Option<ExportMark>) = (Vec::new(), None);
     loop {
         let page = reader.export(from, 3).await.unwrap();
@@ -545,14 +545,16 @@ async fn labels_of_many_at_once_are_all_kept(place: Place) {
 }
 
 /// A small world, so that random sayings meet: three deliveries, few identities, few times.
-fn any_request() -> impl Strategy<Value = LabelRequest> {
+pub fn any_request() -> impl Strategy<Value = LabelRequest> {
     let label = prop_oneof![Just(None), Just(JUNK), Just(NOT_JUNK)];
-    (0..2usize, 0..3u64, label, 0..6i64, 0..2usize, 0..2usize).prop_map(|(user, n, label, at_s, source, by)| {
+    let ranks = (0..6i64, 0..2usize, 0..2usize);
+    (0..2usize, 0..3u64, label, ranks, any::<bool>()).prop_map(|(user, n, label, (at_s, source, by), is_shown)| {
         let mut request = request(n, label, at_s);
         request.said.source = Line::literal(["command", "imap"][source]);
         request.mailbox = mailbox(user);
         request.said.by = Line::literal(["ann", "bob"][by]);
         request.identities = identities(n);
+        request.features = is_shown.then(|| features(n));
         request
     })
 }
@@ -678,6 +680,10 @@ proptest! {
 
     #[test]
     fn sayings_commute(mut requests in vec(any_request(), 0..16), seed in any::<u64>()) {
+        // Where a message is not always shown, whether it is a lesson depends on when it was.
+        for request in &mut requests {
+            request.features = Some(features(request.received_s.abs_diff(NOW_S)));
+        }
         for place in Place::each() {
             let other = match place { Place::Embedded(_) => Place::embedded(), Place::Memory(_) => Place::memory() };
             let (one, two) = (place.open(), other.open());

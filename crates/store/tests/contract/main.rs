@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod history;
+mod lesson_steps;
+mod lessons;
 mod records;
 mod upkeep;
 

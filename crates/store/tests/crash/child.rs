@@ -4,7 +4,7 @@
 //! kernel asks nobody who sent that signal. What lies inside of a single intent is met by some microseconds of busy
 //! work between a point and the kill, drawn by chance.
 
-use crate::op::Op;
+use crate::op::{Op, is_shown};
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -164,6 +164,9 @@ impl Child {
         self.act(store, Op::Begin(n)).await;
         let (at, junk) = (self.next(), n.is_multiple_of(2));
         self.act(store, Op::Label { n, at, junk }).await;
+        if is_shown(n) {
+            self.act(store, Op::Teach { n, at, junk }).await;
+        }
         n
     }
 }

@@ -6,17 +6,21 @@
 
 use crate::child::{Said, Word};
 use crate::common::{NOW_S, ending, id, key, record};
-use crate::op::{LONG_S, Op, everybody, learnt, mailbox, recipients, request, sent};
+use crate::op::{LONG_S, Op, everybody, learnt, lesson, mailbox, recipients, request, sent};
 use judge::reputation::Correspondent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use store::{GreylistKey, Label, LabelRequest, MailwardId, Outcome, Reader, Remembered, Sent, Store};
+use store::{
+    GreylistKey, KeptLesson, LESSONS_MAX, Label, LabelRequest, MailwardId, Outcome, Reader, Remembered, Sent, Store,
+};
 
 #[derive(Debug, Default, Clone)]
 pub struct Known {
     records: BTreeMap<u64, Fate>,
     endings: BTreeMap<u64, Ending>,
     labels: BTreeMap<u64, Register<Option<Label>>>,
+    /// Of which messages the label of what time is taught.
+    taught: BTreeMap<u64, u64>,
     sent: BTreeMap<u64, Register<()>>,
     cursors: BTreeMap<u8, Register<()>>,
     greylist: BTreeMap<u8, Tries>,
@@ -181,6 +185,7 @@ impl Known {
                 self.sent.values_mut().filter(is_old).for_each(Register::begin_expiry);
             }
             Op::ExpireSize(_) => self.shrinks = true,
+            Op::Rebuild => self.taught.clear(),
             _ => {}
         }
     }
@@ -191,6 +196,7 @@ impl Known {
         }
         match *op {
             Op::Begin(n) => drop(self.records.insert(n, Fate::Acknowledged)),
+            Op::Teach { n, at, .. } => drop(self.taught.insert(n, at)),
             Op::Learn { from, to, at } => {
                 for n in from..to {
                     self.labels.entry(n).or_default().acknowledge(at);
@@ -230,6 +236,7 @@ impl Known {
         let reader = store.reader();
         let (labels, sent) = everything(reader).await;
         self.count_batches(&labels, &sent, &mut faults);
+        self.count_lessons(reader, &labels, &mut faults).await;
         self.count_labels(reader, labels, &mut faults).await;
         self.count_sent(reader, sent, &mut faults).await;
         self.count_records(store, &mut faults).await;
@@ -255,6 +262,39 @@ impl Known {
                 faults.push(format!("of the batch {numbers:?} of {all} things {found} are there"));
             }
         }
+    }
+
+    /// Lessons are the labels that hold of messages that were shown. Those that were taught, and of which nothing else was
+    /// said since, are taught; of the others nothing is, once the store was opened.
+    async fn count_lessons(&mut self, reader: &Reader, labels: &[LabelRequest], faults: &mut Vec<String>) {
+        let mut expected: BTreeMap<MailwardId, &LabelRequest> = labels
+            .iter()
+            .filter_map(|label| label.features.as_ref().map(|_| (label.id, label)))
+            .collect();
+        let taught = self
+            .taught
+            .iter()
+            .map(|(n, at)| (id(*n), (*n, NOW_S + at.cast_signed())));
+        let taught: BTreeMap<MailwardId, (u64, i64)> = taught.collect();
+        for user in 0..2 {
+            for kept in lessons(reader, user).await {
+                let Some(label) = expected.remove(&kept.id).filter(|label| label.said.label == kept.said) else {
+                    faults.push(format!("a lesson that no label makes: {kept:?}"));
+                    continue;
+                };
+                let known = taught.get(&kept.id).filter(|(_, at_s)| *at_s == label.said.at_s);
+                match (known, kept.taught) {
+                    (Some((n, _)), found) if found != Some(lesson(*n, kept.said == Some(Label::Junk))) => {
+                        faults.push(format!("lesson {n} is not taught as was acknowledged: {found:?}"));
+                    }
+                    (None, Some(found)) if Some(found.is_junk) != kept.said.map(|said| said == Label::Junk) => {
+                        faults.push(format!("what was taught of {} is not what is said: {found:?}", kept.id));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        faults.extend(expected.keys().map(|id| format!("the label of {id} lacks its lesson")));
     }
 
     async fn count_labels(&mut self, reader: &Reader, labels: Vec<LabelRequest>, faults: &mut Vec<String>) {
@@ -378,6 +418,17 @@ impl Known {
             }
             (tries.begun, tries.acknowledged, tries.pass_acknowledged) = (entry.tries, entry.tries, passed);
             tries.passes_begun.retain(|at| Some(*at) == passed);
+        }
+    }
+}
+
+async fn lessons(reader: &Reader, user: u64) -> Vec<KeptLesson> {
+    let mut all: Vec<KeptLesson> = Vec::new();
+    loop {
+        let after = all.last().map(|lesson| lesson.id);
+        match reader.lessons(&mailbox(user), after, LESSONS_MAX).await.unwrap() {
+            page if page.is_empty() => return all,
+            page => all.extend(page),
         }
     }
 }

@@ -16,7 +16,7 @@ mod op;
 mod torn;
 
 use child::{Death, Errand, Scene, Word, imported};
-use common::{id, record};
+use common::{id, open, record};
 use known::{Known, everything};
 use op::Op;
 use rusqlite::Connection;
@@ -24,14 +24,12 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use store::{OpenError, Store};
 use tempfile::TempDir;
 
 /// How far each round counts on.
 const ROUND: u64 = 100_000;
-/// No wait is longer.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Kills of each sort at each point.
 const EXACT: u64 = 1;
 const LATER: u64 = 2;
@@ -68,18 +66,6 @@ impl Dice {
 
 fn db(dir: &Path) -> PathBuf {
     dir.join("mailward.db")
-}
-
-/// Opens a store. A process that another test is just starting holds a copy of each lock of this one, until it becomes
-/// what it shall be.
-fn open(path: &Path) -> Store {
-    let begun = Instant::now();
-    loop {
-        match Store::open(path) {
-            Err(OpenError::InUse) if begun.elapsed() < PATIENCE => std::thread::yield_now(),
-            done => return done.unwrap_or_else(|why| panic!("{}: {why}", path.display())),
-        }
-    }
 }
 
 /// A store that processes work with, and are killed.
@@ -252,7 +238,7 @@ fn copy_of(dir: &Path) -> TempDir {
 
 #[tokio::test]
 async fn killed_while_many_label_no_saying_is_lost_and_nothing_forgotten_speaks() {
-    let points = ["open", "begin", "label", "relabel", "forget"];
+    let points = ["open", "begin", "label", "teach", "relabel", "forget"];
     Test::new(1).kill_at(Scene::Labels, &points).await;
 }
 

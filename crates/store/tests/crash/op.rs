@@ -1,11 +1,12 @@
 //! What is asked of a store, as data: so that a child can say what it is about to ask, and what was acknowledged.
 
-use crate::common::{NOW_S, ending, id, key, record};
+use crate::common::{NOW_S, ending, features, id, key, record};
+use judge::junk::Lesson;
 use judge::reputation::Identity;
 use mail::{Domain, Line, MailboxId};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
-use store::{GreylistKey, Label, LabelRequest, Remembered, Said, Sent, Store};
+use store::{GreylistKey, Label, LabelRequest, Remembered, Said, Sent, Store, Taught};
 
 /// Greylist entries live longer than any test.
 pub const LONG_S: i64 = 1 << 40;
@@ -33,6 +34,12 @@ pub enum Op {
     Forget {
         n: u64,
         at: u64,
+    },
+    /// What the label of that time says of a message that was shown is taught, for the first time.
+    Teach {
+        n: u64,
+        at: u64,
+        junk: bool,
     },
     /// A batch: labels of the messages, and for each fifth that somebody of its number was written to.
     Learn {
@@ -72,6 +79,7 @@ impl Op {
             Op::Label { .. } => "label",
             Op::Relabel { .. } => "relabel",
             Op::Forget { .. } => "forget",
+            Op::Teach { .. } => "teach",
             Op::Learn { .. } => "learn",
             Op::Sent { .. } => "sent",
             Op::Seen(_) => "seen",
@@ -102,11 +110,24 @@ impl Op {
         let greylist = |key: u8| GreylistKey::new([key; 16]);
         match *self {
             Op::Open | Op::Compact => {}
-            Op::Begin(n) => store.begin(record(id(n), NOW_S, 2)).await.unwrap(),
+            Op::Begin(n) => {
+                let recorded = is_shown(n).then(|| features(n));
+                let begun = store.begin_with(record(id(n), NOW_S, 2), recorded.as_ref());
+                begun.await.unwrap();
+            }
             Op::Finish(n) => store.finish(id(n), ending(2)).await.unwrap(),
             Op::Label { .. } | Op::Relabel { .. } | Op::Forget { .. } => {
                 let (n, at, label) = self.saying().unwrap();
                 store.label(request(n, at, label)).await.unwrap();
+            }
+            Op::Teach { n, junk, .. } => {
+                let taught = Taught {
+                    id: id(n),
+                    before: None,
+                    after: Some(lesson(n, junk)),
+                };
+                let taken = store.teach(&mailbox(n), vec![taught]).await.unwrap();
+                assert_eq!(taken, [is_shown(n)], "{n}");
             }
             Op::Learn { from, to, at } => {
                 store.remember(batch(from..to, at)).await.unwrap();
@@ -146,6 +167,20 @@ pub fn everybody() -> Identity {
     Identity::Dkim(Domain::parse("sender.example").unwrap())
 }
 
+/// Whether the `n`th message is shown with its labels, and so makes a lesson.
+pub fn is_shown(n: u64) -> bool {
+    !n.is_multiple_of(3)
+}
+
+/// What a model has of the `n`th message.
+pub fn lesson(n: u64, is_junk: bool) -> Lesson {
+    Lesson {
+        is_junk,
+        is_counted: n.is_multiple_of(2),
+        step: n as i32,
+    }
+}
+
 pub fn request(n: u64, at: u64, label: Option<Label>) -> LabelRequest {
     let helo = Domain::parse(&format!("host{}.sender.example", n % 7)).unwrap();
     let (author_local, identities) = match label {
@@ -164,7 +199,7 @@ pub fn request(n: u64, at: u64, label: Option<Label>) -> LabelRequest {
         received_s: NOW_S + n.cast_signed(),
         author_local,
         identities,
-        features: None,
+        features: (label.is_some() && is_shown(n)).then(|| features(n)),
     }
 }
 

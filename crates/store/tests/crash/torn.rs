@@ -5,7 +5,7 @@
 use crate::Dice;
 use crate::common::{NOW_S, id, record};
 use crate::known::Known;
-use crate::op::{Op, everybody, mailbox};
+use crate::op::{Op, everybody, is_shown, mailbox};
 use crate::{db, open};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -132,6 +132,10 @@ fn opposites(n: u64) -> Vec<Op> {
         Op::Cursor { name, value: n },
         Op::Ledger(key),
     ];
+    if is_shown(n) {
+        let taught = Op::Teach { n, at: n, junk: true };
+        all.insert(2, taught);
+    }
     if n.is_multiple_of(2) {
         all.push(Op::Forget { n, at: n + 20 });
     }
