@@ -188,7 +188,7 @@ const LAYOUT_4: &str = "
         PRIMARY KEY (mailbox, id)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX lessons_open ON lessons (mailbox, id, said, taught) WHERE said IS NOT taught;
-    CREATE INDEX lessons_of_mailbox ON lessons (mailbox, received_s) WHERE said IS NOT NULL;
+    CREATE INDEX lessons_of_mailbox ON lessons (mailbox, received_s, id, said) WHERE said IS NOT NULL;
     CREATE INDEX lessons_by_age ON lessons (received_s);
     INSERT INTO secrets (name, value) VALUES ('models', randomblob(32));
 ";

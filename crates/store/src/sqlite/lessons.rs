@@ -15,9 +15,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// Lessons that one step of fading marks.
 const FADE_STEP: u32 = 200;
-/// What [`kept`] reads, and where from.
-const KEPT: &str = "l.id, l.received_s, l.said, l.taught, l.step, l.counted, f.version, f.features
-     FROM lessons l JOIN lesson_features f ON f.n = l.features";
+/// What [`kept`] reads, in the order of [`lesson`].
+const KEPT: &str = "l.id, l.received_s, l.said, l.taught, l.step, l.counted, f.version, f.features";
 
 /// A lesson as a label finds it.
 struct Found {
@@ -328,7 +327,8 @@ impl View {
             return Ok(Vec::new());
         };
         let after = after.map_or(-1, MailwardId::number);
-        let past = "l.mailbox = ?1 AND l.id > ?2 AND f.version = ?3 ORDER BY l.id";
+        let past = "lessons l JOIN lesson_features f ON f.n = l.features
+             WHERE l.mailbox = ?1 AND l.id > ?2 AND f.version = ?3 ORDER BY l.id";
         kept(&self.db, past, params![mailbox, after, VERSION], limit)
     }
 
@@ -336,7 +336,9 @@ impl View {
         let Some(mailbox) = self.number(mailbox)? else {
             return Ok(Vec::new());
         };
-        let open = "l.mailbox = ?1 AND l.said IS NOT l.taught AND f.version = ?2 ORDER BY l.id";
+        // The planner would rather look at all lessons of the mailbox.
+        let open = "lessons l INDEXED BY lessons_open JOIN lesson_features f ON f.n = l.features
+             WHERE l.mailbox = ?1 AND l.said IS NOT l.taught AND f.version = ?2 ORDER BY l.id";
         kept(&self.db, open, params![mailbox, VERSION], limit)
     }
 
@@ -348,7 +350,7 @@ impl View {
         for id in ids {
             all.extend(kept(
                 &self.db,
-                "l.mailbox = ?1 AND l.id = ?2",
+                "lessons l JOIN lesson_features f ON f.n = l.features WHERE l.mailbox = ?1 AND l.id = ?2",
                 params![mailbox, id.number()],
                 1,
             )?);
@@ -378,14 +380,14 @@ impl View {
     }
 }
 
-/// The first `limit` lessons of a condition that can be read.
+/// The first `limit` lessons, of those that come from somewhere, that can be read.
 fn kept(
     db: &Connection,
-    condition: &str,
+    from: &str,
     params: &[&dyn rusqlite::ToSql],
     limit: u32,
 ) -> Result<Vec<KeptLesson>, rusqlite::Error> {
-    let mut lessons = db.prepare_cached(&format!("SELECT {KEPT} WHERE {condition}"))?;
+    let mut lessons = db.prepare_cached(&format!("SELECT {KEPT} FROM {from}"))?;
     let (mut rows, mut all) = (lessons.query(params)?, Vec::new());
     while all.len() < limit as usize
         && let Some(row) = rows.next()?
