@@ -10,6 +10,8 @@ use crate::auth::iprev::{Iprev, IprevResult};
 use crate::auth::spf::Spf;
 use crate::dnsbl::ZoneFact;
 use crate::greylist::GreylistFact;
+use crate::junk::JunkFact;
+use crate::links::Links;
 use crate::lists::{BlacklistHit, WhitelistHit};
 use crate::rates::{Rate, RateNetwork};
 use crate::reputation::Standing;
@@ -51,6 +53,9 @@ pub struct MessageFacts {
     /// What the virus scanner says.
     #[serde(default)]
     pub virus: Fact<VirusScan>,
+    /// What its links show and where they lead.
+    #[serde(default)]
+    pub links: Fact<Links>,
 }
 
 /// Something that must be asked for, and may not be had.
@@ -247,6 +252,9 @@ pub struct RecipientFacts {
     /// How often a stranger has come.
     #[serde(default)]
     pub greylist: Fact<GreylistFact>,
+    /// What the content filter says, by what this mailbox and others learned.
+    #[serde(default)]
+    pub junk: Fact<JunkFact>,
 }
 
 /// A mailing list that `lists/` of the recipient's domain names.

@@ -30,6 +30,7 @@ pub mod evidence;
 pub mod gather;
 pub mod greylist;
 pub mod junk;
+pub mod links;
 pub mod lists;
 pub mod policy;
 pub mod rates;

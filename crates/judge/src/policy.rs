@@ -3,6 +3,8 @@
 
 use crate::dnsbl::Zone;
 use crate::greylist::GreylistTimes;
+use crate::junk::JunkRules;
+use crate::links::LinkSettings;
 use crate::rates::RateLimits;
 use mail::Domain;
 use serde::{Deserialize, Serialize};
@@ -166,6 +168,14 @@ pub struct Checks {
     pub greylisting: Option<Rule>,
     /// Keys of `checks/greylisting`: how long strangers wait.
     pub greylist_times: GreylistTimes,
+    /// `checks/junk`.
+    pub junk: Option<Rule>,
+    /// Keys of `checks/junk`: from which probabilities on a message is junk.
+    pub junk_rules: JunkRules,
+    /// `checks/links`.
+    pub links: Option<Rule>,
+    /// Keys of `checks/links`: from what weight on, and which hosts.
+    pub link_settings: LinkSettings,
 }
 
 /// What follows where a domain's owner asks to treat what fails DMARC with suspicion (`p=quarantine`).
@@ -286,8 +296,8 @@ pub const CHECKS: &[CheckName] = &[
     check("reputation", false, Recommended::Acts, true),
     check("strangers", false, Recommended::Acts, true),
     check("greylisting", false, Recommended::No, true),
-    check("junk", false, Recommended::Acts, false),
-    check("links", false, Recommended::Acts, false),
+    check("junk", false, Recommended::Acts, true),
+    check("links", false, Recommended::Acts, true),
     check("crowd", false, Recommended::Acts, false),
 ];
 
@@ -340,6 +350,8 @@ impl Checks {
             "reputation" => &mut self.reputation,
             "strangers" => &mut self.strangers,
             "greylisting" => &mut self.greylisting,
+            "junk" => &mut self.junk,
+            "links" => &mut self.links,
             _ => return None,
         })
     }

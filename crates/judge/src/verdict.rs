@@ -1,7 +1,7 @@
 //! The verdict: one order for every door.
 //!
 //! Virus, whitelist, blacklist, recipient, then the operator's plain checks in their order, rates, allowed lists,
-//! DMARC, reputation, what is held against strangers, then what DNS lists say as mild signals. Limits, load, relay
+//! DMARC, reputation, what is held against strangers, content, then what DNS lists say as mild signals. Limits, load, relay
 //! attempts and syntax are answered by the doors before a message is judged. The order and the texts are the project's
 //! specification; what a reason of higher rank overrules is kept, because `why` shows it.
 //!
@@ -113,6 +113,10 @@ pub struct Needs {
     pub rates: bool,
     /// [`RecipientFacts::greylist`].
     pub greylist: bool,
+    /// [`RecipientFacts::junk`].
+    pub junk: bool,
+    /// [`MessageFacts::links`].
+    pub links: bool,
 }
 
 impl Needs {
@@ -129,6 +133,8 @@ impl Needs {
             Group::Standing => self.standing = true,
             Group::Rates => self.rates = true,
             Group::Greylist => self.greylist = true,
+            Group::Junk => self.junk = true,
+            Group::Links => self.links = true,
         }
     }
 }
@@ -163,6 +169,7 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         rates: _,
         standing,
         greylist: _,
+        junk: _,
     } = recipient;
     let Policy {
         shadow,
@@ -188,21 +195,13 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         court.hear(Source::WhiteList, whitelist_text(hit), Disposition::Accept, false);
     }
     if let Some(hit) = blacklisted {
-        court.hear(
-            Source::BlackList,
-            blacklist_text(hit),
-            Disposition::Reject(Rejection::Policy),
-            *shadow,
-        );
+        let refuse = Disposition::Reject(Rejection::Policy);
+        court.hear(Source::BlackList, blacklist_text(hit), refuse, *shadow);
     }
     if let Some(text) = user_fault {
         // Never shadowed: the next hop would have to bounce it.
-        court.hear(
-            Source::Recipient,
-            text,
-            Disposition::Reject(Rejection::UnknownUser),
-            false,
-        );
+        let refuse = Disposition::Reject(Rejection::UnknownUser);
+        court.hear(Source::Recipient, text, refuse, false);
     }
     court.hear_checks(&opinions, *shadow);
     court.hear_signals(signals);
@@ -270,7 +269,12 @@ impl Heard {
 
     /// One of the operator's plain checks, which stand before rates, viruses, DMARC and reputation.
     fn is_plain(&self) -> bool {
-        !matches!(self.check, Check::Rate | Check::Clamav) && !self.is_about_sender()
+        !matches!(self.check, Check::Rate | Check::Clamav) && !self.is_about_sender() && !self.is_about_content()
+    }
+
+    /// One of those that judge what a message holds, and so come behind what is known of its sender.
+    fn is_about_content(&self) -> bool {
+        matches!(self.check, Check::Junk | Check::Links)
     }
 
     /// One of those that an allowed list is spared: who it is and what is known of him is the list's business.
@@ -299,7 +303,9 @@ impl Heard {
                 );
                 Some((Line::reason(text.as_bytes()), Disposition::Defer))
             }
-            Opinion::Passes | Opinion::Excused(_) | Opinion::Trouble(_) | Opinion::Open(_) => None,
+            Opinion::Passes | Opinion::Excused(_) | Opinion::Mentions(_) | Opinion::Trouble(_) | Opinion::Open(_) => {
+                None
+            }
         }
     }
 }
@@ -391,7 +397,7 @@ impl Court {
                 (_, Some((text, disposition))) => {
                     self.hear_fault(heard, text, disposition, lead.decisive == Some(at), shadow)
                 }
-                (Opinion::Excused(text) | Opinion::Trouble(text), None) => {
+                (Opinion::Excused(text) | Opinion::Mentions(text) | Opinion::Trouble(text), None) => {
                     self.note(source, text.clone(), Effect::Evidence);
                 }
                 (Opinion::Passes | Opinion::Fails(_), None) => {}
@@ -451,13 +457,24 @@ fn acquaintance(standing: &Fact<Standing>, policy: &Policy) -> Acquaintance {
     }
 }
 
-/// What a good standing spares its sender: mild signals, and those plain checks whose files say `known = "pass"`.
+/// What a good standing spares its sender: mild signals, what is said of content, and those plain checks whose files say
+/// `known = "pass"`.
 fn spare(opinions: &mut [Heard], signals: &mut Signals, acquaintance: Acquaintance, message: &MessageFacts) {
     if acquaintance == Acquaintance::Stranger {
         return;
     }
     signals.is_open = false;
     signals.texts.clear();
+    for heard in opinions.iter_mut().filter(|heard| heard.is_about_content()) {
+        heard.opinion = match (&heard.opinion, acquaintance) {
+            (Opinion::Fails(text), Acquaintance::Known) => Opinion::Excused(known_text(text)),
+            (Opinion::Open(_) | Opinion::Trouble(_), Acquaintance::Known) => Opinion::Passes,
+            (opinion, Acquaintance::Known) => opinion.clone(),
+            // Nobody reads the mail of friends for it.
+            _ if message.origin.is_open() => Opinion::Open(Group::Origin),
+            _ => Opinion::Open(Group::Standing),
+        };
+    }
     for heard in opinions
         .iter_mut()
         .filter(|heard| heard.rule.known_passes && heard.is_plain())
@@ -467,24 +484,32 @@ fn spare(opinions: &mut [Heard], signals: &mut Signals, acquaintance: Acquaintan
         heard.opinion = match acquaintance {
             Acquaintance::Open if message.origin.is_open() => Opinion::Open(Group::Origin),
             Acquaintance::Open => Opinion::Open(Group::Standing),
-            Acquaintance::Known | Acquaintance::Stranger => Opinion::Excused(Line::reason(
-                format!("{text}, but this mailbox knows the sender").as_bytes(),
-            )),
+            Acquaintance::Known | Acquaintance::Stranger => Opinion::Excused(known_text(text)),
         };
     }
 }
 
-/// What a list that the operator lets write here is spared: all that asks who the sender is and what is known of him.
+fn known_text(text: &Line) -> Line {
+    Line::reason(format!("{text}, but this mailbox knows the sender").as_bytes())
+}
+
+/// What a list that the operator lets write here is spared: all that asks who the sender is and what is known of him, and
+/// what comes behind that.
 fn spare_list(opinions: &mut [Heard], signals: &mut Signals, listed: Option<&ListHit>) {
     let Some(hit) = listed else { return };
     signals.is_open = false;
     signals.texts.clear();
-    for heard in opinions.iter_mut().filter(|heard| heard.is_about_sender()) {
+    for heard in opinions
+        .iter_mut()
+        .filter(|heard| heard.is_about_sender() || heard.is_about_content())
+    {
         heard.opinion = match &heard.opinion {
             Opinion::Fails(text) => Opinion::Excused(Line::reason(
                 format!("{text}, but the list {} may write to this domain", hit.domain).as_bytes(),
             )),
-            Opinion::Passes | Opinion::Open(_) | Opinion::Trouble(_) | Opinion::Excused(_) => Opinion::Passes,
+            Opinion::Passes | Opinion::Open(_) | Opinion::Trouble(_) | Opinion::Excused(_) | Opinion::Mentions(_) => {
+                Opinion::Passes
+            }
         };
     }
 }
@@ -524,7 +549,11 @@ fn dmarc_rule(rule: Rule, wish: Wish, quarantine: &DmarcQuarantine) -> (Rule, Di
 fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<Heard>, Signals) {
     let Answers {
         sender,
-        zones,
+        zones: ZonesOpinion {
+            plain,
+            signals,
+            is_open,
+        },
         helo,
         rdns,
         protocol,
@@ -543,12 +572,9 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
         reputation,
         strangers,
         greylisting,
+        junk,
+        links,
     } = answers;
-    let ZonesOpinion {
-        plain,
-        signals,
-        is_open,
-    } = zones;
     let rules = &policy.checks;
     // The file `zones` switches the lists on; `checks/dnsbl` only says what follows.
     let listed = rules.dnsbl.clone().unwrap_or_default();
@@ -574,6 +600,8 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
         (Check::Reputation, reputation, rules.reputation.as_ref()),
         (Check::Strangers, strangers, rules.strangers.as_ref()),
         (Check::Greylisting, greylisting, rules.greylisting.as_ref()),
+        (Check::Junk, junk, rules.junk.as_ref()),
+        (Check::Links, links, rules.links.as_ref()),
     ];
     let heard = heard.into_iter().filter_map(|(check, opinion, rule)| {
         let mut rule = rule.filter(|_| opinion != Opinion::Passes)?.clone();
@@ -583,11 +611,8 @@ fn opinions(answers: Answers, message: &MessageFacts, policy: &Policy) -> (Vec<H
         let wish = if check == Check::Dmarc { dmarc.wish } else { Wish::None };
         Some(Heard::new(check, opinion, rule, wish, &rules.dmarc_quarantine))
     });
-    let signals = Signals {
-        texts: signals,
-        is_open,
-    };
-    (heard.collect(), signals)
+    let texts = signals;
+    (heard.collect(), Signals { texts, is_open })
 }
 
 fn user_reason(user: UserStanding, address: &mail::Address, message: &MessageFacts) -> Option<Line> {

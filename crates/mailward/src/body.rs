@@ -164,6 +164,14 @@ impl Spool {
         Ok(())
     }
 
+    /// Appends octets from the start on, until `octets` has so many or there are no more. Blocks on the disk.
+    pub fn read_start(&self, octets: &mut Vec<u8>, octets_max: u64) -> io::Result<()> {
+        let left = octets_max.saturating_sub(octets.len() as u64).min(self.octets);
+        let from = octets.len();
+        octets.resize(from.saturating_add(usize::try_from(left).unwrap_or(usize::MAX)), 0);
+        self.file.read_exact_at(&mut octets[from..], 0)
+    }
+
     /// Fills `block` with the octets from `at` on, [`BLOCK_OCTETS`] at most; false at the end. Blocks on the disk.
     pub fn read_block(&self, at: u64, block: &mut Vec<u8>) -> io::Result<bool> {
         let left = usize::try_from(self.octets.saturating_sub(at)).unwrap_or(usize::MAX);
@@ -221,6 +229,14 @@ mod tests {
             })
             .unwrap();
         assert_eq!(back, piece.repeat(3));
+        let mut start = b"head".to_vec();
+        spool.read_start(&mut start, 10).unwrap();
+        assert_eq!(start, [b"head", &piece[..6]].concat());
+        spool.read_start(&mut start, 5).unwrap();
+        assert_eq!(start.len(), 10);
+        let mut all = Vec::new();
+        spool.read_start(&mut all, u64::MAX).unwrap();
+        assert_eq!(all, back);
         assert!(!spool.is_blank());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }

@@ -1,17 +1,21 @@
-//! Asks what a verdict needs: DNS for the origin, DNS lists, the virus scanner, and what is remembered of the sender.
+//! Asks what a verdict needs: DNS for the origin, DNS lists, the virus scanner, what is remembered of the sender, and what
+//! the message's links are like.
 //!
 //! [`Inquiry::judge`] lets [`judge::verdict::decide`] say what it needs, asks for it, and lets it decide again. So
 //! nothing is asked that no verdict needs. Each purpose has its own time and its own number of questions, so that a
 //! sender who makes one of them slow or costly gains nothing for another; what comes late is trouble, and the policy
 //! decides what that means.
 
+mod content;
+
 use crate::body::Body;
 use crate::config::Config;
 use crate::dns::{Dns, Settings};
 use crate::domains::DomainView;
+use crate::filter::Filters;
 use crate::virus::Clamd;
 use crate::zones::ZoneHealth;
-use futures_util::future::{join_all, join5};
+use futures_util::future::{join, join_all, join3, join4};
 use judge::auth::Sealed;
 use judge::auth::author;
 use judge::auth::dkim::{BodyHashes, DkimResult};
@@ -19,6 +23,7 @@ use judge::auth::dmarc::DmarcResult;
 use judge::auth::iprev;
 use judge::auth::org::PublicSuffixes;
 use judge::auth::spf::SpfResult;
+use judge::content::Features;
 use judge::dnsbl::{Target, Zone, ZoneFact};
 use judge::evidence::{Fact, ForwarderHit, ListHit, ListProof, MessageFacts, Origin, RecipientFacts};
 use judge::gather::{self, Asked, Claims};
@@ -32,20 +37,22 @@ use judge::reputation::{
 };
 use judge::resolver::Resolver;
 use judge::verdict::{Needs, Step, Verdict, conclude, decide};
-use judge::virus::VirusScan;
 use judge::zone::ZoneFile;
 use mail::{Address, Domain, Line, MailboxId, Message};
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZero;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::thread::available_parallelism;
 use std::time::Duration;
 use store::{GreylistKey, Sent, Store, StoreError};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-/// There are six groups of facts; a verdict that still needs some after they were asked for never ends.
-const ROUNDS_MAX: usize = 6;
+/// There are eight groups of facts; a verdict that still needs some after they were asked for never ends.
+const ROUNDS_MAX: usize = 8;
 
 /// How long memory may take for one question; it takes microseconds.
 const MEMORY_MAX: Duration = Duration::from_secs(20);
@@ -64,10 +71,16 @@ pub struct Inquiry {
     clamd: Clamd,
     /// It was in trouble when it was asked last.
     clamd_in_trouble: AtomicBool,
-    suffixes: PublicSuffixes,
+    suffixes: Arc<PublicSuffixes>,
     receiver: String,
+    /// Who reads a message for its links: no more at one time than there are processors.
+    link_readers: Arc<Semaphore>,
     /// Whether mailboxes hear from others what they themselves do not know.
     shared_history: bool,
+    /// Whether they hear what others' words mean.
+    shared_words: bool,
+    /// Octets of the models in memory.
+    models_memory: u64,
     times: Times,
     /// For each kind of proof.
     questions_max: u32,
@@ -95,6 +108,19 @@ pub struct Subject<'a> {
     pub is_client_unknown: bool,
     /// What is remembered of correspondents, and where it is counted how often they come; nobody asks it, if `None`.
     pub memory: Option<&'a Store>,
+    /// What mailboxes learned of content; nobody asks it, if `None`.
+    pub filters: Option<&'a Filters>,
+    /// It certainly came without encryption.
+    pub is_plaintext: bool,
+    /// What it is made of, once somebody asked.
+    pub features: OnceLock<Features>,
+}
+
+impl Subject<'_> {
+    /// What it is made of, as far as its first octets tell.
+    pub fn features(&self) -> &Features {
+        self.features.get_or_init(|| Features::read(&self.body.head))
+    }
 }
 
 /// Who answers questions about names.
@@ -151,9 +177,12 @@ impl Inquiry {
                 timeout: Duration::from_secs(config.clamav.timeout_s),
             },
             clamd_in_trouble: AtomicBool::new(false),
-            suffixes: suffixes(config.auth.public_suffix_file.as_deref())?,
+            suffixes: Arc::new(suffixes(config.auth.public_suffix_file.as_deref())?),
             receiver: config.smtp.hostname.clone(),
+            link_readers: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))),
             shared_history: config.reputation.shared,
+            shared_words: config.junk.shared,
+            models_memory: config.junk.memory,
             times: Times {
                 reverse: Duration::from_millis(config.dns.timeout_ms).min(Duration::from_secs(config.dns.message_s)),
                 proofs: Duration::from_secs(config.dns.message_s),
@@ -219,63 +248,47 @@ impl Inquiry {
         needs: &[Needs],
         names: Option<Names<'_>>,
     ) {
-        let (asks_origin, asks_virus) = (needs.iter().any(|n| n.origin), needs.iter().any(|n| n.virus));
         let known: &MessageFacts = facts;
-        let origin = async {
-            match names {
-                _ if !asks_origin => None,
-                Some(names) => Some(self.origin(subject, known, names).await),
-                None => Some(Origin {
-                    author: known.origin.author.clone(),
-                    ..Origin::unavailable(&no_dns())
-                }),
-            }
-        };
-        let virus = async {
-            match asks_virus {
-                true => Some(self.scan(subject.body).await),
-                false => None,
-            }
-        };
-        let zones = seats.iter().zip(needs).map(|(seat, needs)| async {
-            match needs.zones {
-                false => None,
-                true => Some(self.listings(subject, known, seat, names).await),
-            }
+        let any = |needed: fn(&Needs) -> bool| needs.iter().any(needed);
+        let of_message = join3(
+            when(any(|needs| needs.origin), self.origin_of(subject, known, names)),
+            when(any(|needs| needs.virus), self.scan(subject.body)),
+            when(any(|needs| needs.links), self.links(subject.body)),
+        );
+        let of_seats = seats.iter().zip(needs).map(|(seat, needs)| {
+            join4(
+                when(needs.zones, self.listings(subject, known, seat, names)),
+                when(needs.standing, self.standing(subject, known, seat)),
+                when(needs.greylist, self.greylist(subject, known, seat)),
+                when(needs.junk, self.filtered(subject, seat)),
+            )
         });
-        let standings = seats.iter().zip(needs).map(|(seat, needs)| async {
-            match needs.standing {
-                true => Some(self.standing(subject, known, seat).await),
-                false => None,
-            }
-        });
-        let greylists = seats.iter().zip(needs).map(|(seat, needs)| async {
-            match needs.greylist {
-                true => Some(self.greylist(subject, known, seat).await),
-                false => None,
-            }
-        });
-        let (origin, virus, zones, standings, greylists) =
-            join5(origin, virus, join_all(zones), join_all(standings), join_all(greylists)).await;
-        let remembered = standings.into_iter().zip(greylists);
-        for ((seat, needs), (zones, (standing, greylist))) in
-            seats.iter_mut().zip(needs).zip(zones.into_iter().zip(remembered))
-        {
+        let ((origin, virus, links), of_seats) = join(of_message, join_all(of_seats)).await;
+        for ((seat, needs), (zones, standing, greylist, junk)) in seats.iter_mut().zip(needs).zip(of_seats) {
             if needs.rates {
                 seat.facts.rates = rates(subject, facts, seat);
             }
-            seat.facts.zones = zones.unwrap_or_else(|| std::mem::take(&mut seat.facts.zones));
-            seat.facts.standing = standing.unwrap_or_else(|| std::mem::take(&mut seat.facts.standing));
-            seat.facts.greylist = greylist.unwrap_or_else(|| std::mem::take(&mut seat.facts.greylist));
+            put(&mut seat.facts.zones, zones);
+            put(&mut seat.facts.standing, standing);
+            put(&mut seat.facts.greylist, greylist);
+            put(&mut seat.facts.junk, junk);
         }
-        if let Some(origin) = origin {
-            facts.origin = origin;
-        }
-        if let Some(virus) = virus {
-            facts.virus = virus;
-        }
+        put(&mut facts.origin, origin);
+        put(&mut facts.virus, virus);
+        put(&mut facts.links, links);
         for seat in seats {
             seat.relist(subject, facts);
+        }
+    }
+
+    /// Who sent it; nothing can be had where nobody answers questions about names.
+    async fn origin_of(&self, subject: &Subject<'_>, facts: &MessageFacts, names: Option<Names<'_>>) -> Origin {
+        match names {
+            Some(names) => self.origin(subject, facts, names).await,
+            None => Origin {
+                author: facts.origin.author.clone(),
+                ..Origin::unavailable(&no_dns())
+            },
         }
     }
 
@@ -448,24 +461,6 @@ impl Inquiry {
             at_s,
         })
     }
-
-    /// A scan has a limit of its own.
-    async fn scan(&self, body: &Arc<Body>) -> Fact<VirusScan> {
-        match self.clamd.scan(body).await {
-            Ok(scan) => {
-                if self.clamd_in_trouble.swap(false, Ordering::Relaxed) {
-                    tracing::info!("the virus scanner answers again");
-                }
-                Fact::Found(scan)
-            }
-            Err(why) => {
-                if !self.clamd_in_trouble.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(%why, "the virus scanner does not answer; its check does what `unavailable` says");
-                }
-                Fact::Unavailable(why)
-            }
-        }
-    }
 }
 
 impl Seat<'_> {
@@ -488,6 +483,21 @@ impl Seat<'_> {
         });
         self.facts.forwarder = forwarder(view, client, facts);
         self.facts.listed = list(view, facts);
+    }
+}
+
+/// The answer, if somebody asks.
+async fn when<T>(asks: bool, answer: impl Future<Output = T>) -> Option<T> {
+    match asks {
+        true => Some(answer.await),
+        false => None,
+    }
+}
+
+/// What was asked for replaces what was known.
+fn put<T>(fact: &mut T, answer: Option<T>) {
+    if let Some(answer) = answer {
+        *fact = answer;
     }
 }
 

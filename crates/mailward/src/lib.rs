@@ -17,6 +17,7 @@ pub mod cli;
 pub mod config;
 pub mod dns;
 pub mod domains;
+pub mod filter;
 pub mod front;
 pub mod gateway;
 pub mod inquiry;

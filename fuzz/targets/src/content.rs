@@ -1,7 +1,9 @@
 //! What a message shows, and what a filter learns from it.
 
+use judge::auth::org::PublicSuffixes;
 use judge::content::{FEATURES_MAX, Features};
-use judge::junk::Model;
+use judge::junk::{Filter, Model};
+use judge::links::{Friends, LinkSettings, Links};
 use mail::html::{LINKS_MAX, Page};
 use mail::mime::{DEPTH_MAX, PARTS_MAX, decode_words, parts};
 use mail::{Message, REASON_CHARS_MAX};
@@ -43,13 +45,34 @@ fn learned(octets: &[u8], features: &Features, names: &judge::content::Names) {
     let mut lesson = model.train(features, false);
     model.rehearse(features, &mut lesson);
     assert!((0.0..=1.0).contains(&model.classify(features).probability()));
-    for reason in model.reasons(features, names, 10) {
-        assert!(reason.text.as_str().chars().count() <= REASON_CHARS_MAX && reason.pull.is_finite());
+    for pull in Filter::of(&model).pulls(features, names, 10) {
+        assert!(pull.text.as_str().chars().count() <= REASON_CHARS_MAX && pull.milli != 0);
     }
     model.untrain(features, lesson);
     assert!(model == before, "a lesson left something behind");
     model.untrain(&Features::read(b"Subject: other\n\nother"), other);
     assert!(model == Model::default());
+}
+
+/// Few links are told of, as a message and as a picture, what is told has one line, and proofs of who sent it never make
+/// it weigh more.
+pub fn links(octets: &[u8]) {
+    for octets in [octets, &[b"Content-Type: image/png\n\n", octets].concat()] {
+        let links = Links::read(octets, &PublicSuffixes::BuiltIn);
+        assert!(links.findings.len() <= 20 && links.hosts.len() <= 50);
+        assert!(links.findings.iter().all(|finding| !finding.signs.is_empty()));
+        let settings = LinkSettings::default();
+        let (best, worst) = (
+            links.weigh(&Friends::All, &settings),
+            links.weigh(&Friends::Nobody, &settings),
+        );
+        assert!(best <= worst);
+        let told = links.told(&settings);
+        assert_eq!(told.is_some(), worst > 0);
+        assert!(told.is_none_or(|line| line.as_str().chars().count() <= REASON_CHARS_MAX));
+        let stored = serde_json::to_string(&links).expect("it can be stored");
+        assert_eq!(serde_json::from_str::<Links>(&stored).expect("and read back"), links);
+    }
 }
 
 /// What a page shows is no longer than the page, and few links are told of.

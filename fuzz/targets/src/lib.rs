@@ -12,7 +12,7 @@
 //! - `auth`: what proves who sent a message.
 //! - `spf`: what any zone makes of an SPF check.
 //! - `dkim`: signatures and seals.
-//! - `content`: what a message shows, and what is learned from it.
+//! - `content`: what a message shows, what is learned from it, and where its links lead.
 //! - `model`: the plain models. `observer`: a reader of the wire, who finds the messages on it.
 
 mod auth;
@@ -29,7 +29,7 @@ mod session;
 mod spf;
 
 pub use auth::{auth_results, author, dmarc_record};
-pub use content::{content, page};
+pub use content::{content, links, page};
 pub use dkim::dkim_message;
 pub use header::{header, letter, received};
 pub use messages::{bdat_decoder, data_decoder, dot_stuffing};
@@ -43,7 +43,7 @@ pub use spf::spf_record;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("smtp_session", smtp_session),
     ("data_decoder", data_decoder),
     ("bdat_decoder", bdat_decoder),
@@ -65,6 +65,7 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("dmarc_record", dmarc_record),
     ("content", content),
     ("page", page),
+    ("links", links),
 ];
 
 /// Octets from which numbers are taken at the front, so that what is judged stands at the end as it is.

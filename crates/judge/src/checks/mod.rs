@@ -5,6 +5,8 @@
 
 mod content;
 mod helo;
+mod junk;
+mod links;
 mod origin;
 mod protocol;
 mod reputation;
@@ -14,7 +16,7 @@ mod strangers;
 pub use origin::{DmarcOpinion, ZonesOpinion};
 pub(crate) use reputation::is_known;
 
-use crate::evidence::{ContentFacts, MessageFacts, RecipientFacts};
+use crate::evidence::{ContentFacts, ForwarderHit, MessageFacts, RecipientFacts};
 use crate::policy::{Checks, Policy, Rule};
 use mail::Line;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,8 @@ pub enum Opinion {
     Fails(Line),
     /// It would fail, but something speaks for it.
     Excused(Line),
+    /// It passes, and yet there is something to tell.
+    Mentions(Line),
     /// Nobody could say.
     Trouble(Line),
     /// These facts must be asked for first.
@@ -50,6 +54,10 @@ pub enum Group {
     Rates,
     /// [`RecipientFacts::greylist`].
     Greylist,
+    /// [`RecipientFacts::junk`].
+    Junk,
+    /// [`MessageFacts::links`].
+    Links,
 }
 
 /// A plain check that is built, in the order in which they are asked.
@@ -100,6 +108,10 @@ pub enum Check {
     Strangers,
     /// A stranger has come again.
     Greylisting,
+    /// Its content is not that of junk.
+    Junk,
+    /// Links show where they lead.
+    Links,
 }
 
 impl Check {
@@ -128,6 +140,8 @@ impl Check {
             Check::Reputation => "reputation",
             Check::Strangers => "strangers",
             Check::Greylisting => "greylisting",
+            Check::Junk => "junk",
+            Check::Links => "links",
         }
     }
 }
@@ -155,6 +169,8 @@ pub struct Answers {
     pub(crate) reputation: Opinion,
     pub(crate) strangers: Opinion,
     pub(crate) greylisting: Opinion,
+    pub(crate) junk: Opinion,
+    pub(crate) links: Opinion,
 }
 
 impl From<Option<Line>> for Opinion {
@@ -193,6 +209,7 @@ pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         content,
         origin,
         virus,
+        links,
     } = facts;
     let checks = &policy.checks;
     let forwarder = recipient.forwarder.as_ref();
@@ -229,15 +246,7 @@ pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
             strangers::too_much(&recipient.rates, content.size_octets, &checks.rate_limits)
         }),
         clamav: ask(checks.clamav.as_ref(), || origin::virus(virus)),
-        dmarc: match &checks.dmarc {
-            Some(_) => origin::dmarc_failure(
-                reverse_path,
-                origin,
-                forwarder,
-                policy.trusted_sealers.iter().chain(&checks.dmarc_sealers).cloned(),
-            ),
-            None => DmarcOpinion::of(Opinion::Passes),
-        },
+        dmarc: dmarc(facts, forwarder, policy),
         reputation: ask(checks.reputation.as_ref(), || {
             reputation::bad_standing(&recipient.standing, origin)
         }),
@@ -248,6 +257,25 @@ pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
             let must_wait = strangers::must_wait(&recipient.greylist, *received_s, &checks.greylist_times);
             strangers::unless_known(&recipient.standing, origin, forwarder, must_wait)
         }),
+        junk: ask(checks.junk.as_ref(), || {
+            junk::content(recipient, origin, &checks.junk_rules)
+        }),
+        links: ask(checks.links.as_ref(), || {
+            links::deceit(links, origin, reverse_path, &checks.link_settings)
+        }),
+    }
+}
+
+fn dmarc(facts: &MessageFacts, forwarder: Option<&ForwarderHit>, policy: &Policy) -> DmarcOpinion {
+    let checks = &policy.checks;
+    match &checks.dmarc {
+        Some(_) => origin::dmarc_failure(
+            &facts.reverse_path,
+            &facts.origin,
+            forwarder,
+            policy.trusted_sealers.iter().chain(&checks.dmarc_sealers).cloned(),
+        ),
+        None => DmarcOpinion::of(Opinion::Passes),
     }
 }
 

@@ -4,8 +4,12 @@ use super::headers::magnitude;
 use super::origin::host;
 use super::sink::Sink;
 use super::words::{self, shape};
+use crate::auth::org::PublicSuffixes;
+use crate::links::Links;
+use mail::Domain;
 use mail::html::{Link, LinkKind, Page};
 use mail::mime::Part;
+use std::collections::BTreeSet;
 
 /// Text past this is not looked at, in all parts together.
 const TEXT_OCTETS_MAX: usize = 16 * 1024;
@@ -14,8 +18,8 @@ const LINKS_MAX: usize = 100;
 /// Parts past this number add nothing.
 const PARTS_MAX: usize = 50;
 
-/// Reads all parts.
-pub(super) fn read(parts: &[Part<'_>], sink: &mut Sink) {
+/// Reads all parts of a message whose author is of an organization.
+pub(super) fn read(parts: &[Part<'_>], author: Option<&Domain>, sink: &mut Sink) {
     let mut tree = String::new();
     let mut room = TEXT_OCTETS_MAX;
     for part in parts.iter().take(PARTS_MAX) {
@@ -33,7 +37,7 @@ pub(super) fn read(parts: &[Part<'_>], sink: &mut Sink) {
         }
         if part.media.starts_with("text/") && !part.is_attachment {
             sink.break_off();
-            text(part, &mut room, sink);
+            text(part, author, &mut room, sink);
         } else {
             sink.shape(
                 "size",
@@ -58,17 +62,17 @@ fn attachment(name: &str, part: &Part<'_>, sink: &mut Sink) {
     sink.shape("file", &shape(name, 20));
 }
 
-fn text(part: &Part<'_>, room: &mut usize, sink: &mut Sink) {
+fn text(part: &Part<'_>, author: Option<&Domain>, room: &mut usize, sink: &mut Sink) {
     let text = part.text();
     let kept = text.get(..text.floor_char_boundary(4 * *room)).unwrap_or(&text);
     if part.media == "text/html" {
-        page(kept, room, sink);
+        page(kept, author, room, sink);
     } else {
         plain(kept, room, sink);
     }
 }
 
-fn page(html: &str, room: &mut usize, sink: &mut Sink) {
+fn page(html: &str, author: Option<&Domain>, room: &mut usize, sink: &mut Sink) {
     let page = Page::read(html);
     for tag in &page.tags {
         sink.shape("tag", tag);
@@ -83,10 +87,30 @@ fn page(html: &str, room: &mut usize, sink: &mut Sink) {
     let images = page.links.iter().filter(|link| link.kind == LinkKind::Image).count();
     sink.shape("images", &magnitude(images));
     sink.shape("links", &magnitude(page.links.len() - images));
+    link_hosts(&page.links, author, sink);
     for found in page.links.iter().take(LINKS_MAX) {
         link(found, sink);
     }
+    for sign in Links::signs_of_page(&page) {
+        sink.shape("link sign", sign.name());
+    }
     plain(&page.text, room, sink);
+}
+
+/// To how many organizations links lead, and whether one of them is the author's: a newsletter's links lead home.
+fn link_hosts(links: &[Link], author: Option<&Domain>, sink: &mut Sink) {
+    let hosts = links.iter().take(LINKS_MAX).filter_map(|link| host_of(&link.target));
+    let domains = hosts.filter_map(|host| Domain::parse(host).ok());
+    let organizations: BTreeSet<String> = domains
+        .map(|domain| PublicSuffixes::BuiltIn.organizational(&domain).as_str().to_owned())
+        .collect();
+    let whose = match author {
+        _ if organizations.is_empty() => "of nobody",
+        Some(author) if organizations.contains(author.as_str()) => "of the author",
+        _ => "of others",
+    };
+    sink.shape("link hosts", whose);
+    sink.shape("link hosts", &[&magnitude(organizations.len()), " ", whose].concat());
 }
 
 /// As much of a text as there is room for.
@@ -99,6 +123,7 @@ fn take<'a>(text: &'a str, room: &mut usize) -> &'a str {
 fn plain(text: &str, room: &mut usize, sink: &mut Sink) {
     let text = take(text, room);
     sink.shape("text", &magnitude(text.len() / 64));
+    manner(text, sink);
     let mut rest = text;
     let mut links = 0;
     while let Some(at) = next_address(rest).filter(|_| links < LINKS_MAX) {
@@ -114,6 +139,30 @@ fn plain(text: &str, room: &mut usize, sink: &mut Sink) {
         rest = after;
     }
     words::each(rest, |word| sink.running("", word));
+}
+
+/// How a text is written: whether it answers, where its lines end, and how loud it is.
+fn manner(text: &str, sink: &mut Sink) {
+    let share = |part: usize, all: usize, of: usize| format!("{}/{of}", part * of / all.max(1));
+    let lines = text.lines();
+    let all = lines.clone().count();
+    let quoted = lines.clone().filter(|line| line.trim_start().starts_with('>')).count();
+    let blank = lines.clone().filter(|line| line.trim().is_empty()).count();
+    sink.shape("quoted lines", &share(quoted, all, 8));
+    sink.shape("blank lines", &share(blank, all, 8));
+    sink.shape(
+        "longest line",
+        &magnitude(lines.clone().map(str::len).max().unwrap_or_default()),
+    );
+    let is_signed = lines.clone().any(|line| line == "-- ");
+    sink.shape("signature line", if is_signed { "is there" } else { "is missing" });
+
+    let count = |wanted: fn(&u8) -> bool| text.bytes().filter(wanted).count();
+    let letters = count(u8::is_ascii_alphabetic);
+    sink.shape("capitals", &share(count(u8::is_ascii_uppercase), letters, 16));
+    sink.shape("digits", &share(count(u8::is_ascii_digit), text.len(), 16));
+    sink.shape("octets past ASCII", &share(count(|b| !b.is_ascii()), text.len(), 8));
+    sink.shape("exclamation marks", &magnitude(count(|b| *b == b'!')));
 }
 
 /// Where the next `http://`, `https://` or `www.` begins.

@@ -5,35 +5,59 @@
 //! list of fields that are read). The same octets give the same features on every machine, in every version that says
 //! the same [`VERSION`].
 //!
-//! Time and memory are bounded by the octets that are given, and by [`FEATURES_MAX`].
+//! Only the first [`OCTETS_MAX`] octets are looked at, and at most [`FEATURES_MAX`] features are told; nothing is unpacked
+//! but base64 and quoted-printable, which never grow. So time and memory are bounded whatever a message is.
 //!
 //! - `headers`: header fields. `origin`: Received fields, identifiers, signatures.
 //! - `body`: text, pages, links, attachments, the tree of parts.
 //! - `words`: text cut into words, normalised.
-//! - `sink`: where features are collected, with their names if somebody asks for reasons.
+//! - `sink`: where features are collected, with their names if somebody asks for reasons. `name`: these names.
 
 mod body;
 mod headers;
+mod name;
 mod origin;
 mod sink;
 #[cfg(test)]
 mod tests;
 mod words;
 
+use data_encoding::BASE64;
 use mail::{Message, mime};
+pub use name::Name;
+use serde::{Deserialize, Serialize};
 use sink::Sink;
 use std::collections::HashMap;
 
 /// Features of another version are other numbers; a model is of one version only.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// A feature's slot is a number of so many bits.
 pub const SLOT_BITS: u32 = 20;
+/// What stands behind so many octets of a message is not looked at.
+pub const OCTETS_MAX: usize = 256 * 1024;
 /// More features than this are not looked at.
 pub const FEATURES_MAX: usize = 20_000;
 
 /// What a message is made of: each feature once, in order of their numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// In JSON it is text: the octets of [`Features::to_octets`] in base64.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Features(Box<[Feature]>);
+
+impl From<Features> for String {
+    fn from(features: Features) -> String {
+        BASE64.encode(&features.to_octets())
+    }
+}
+
+impl TryFrom<String> for Features {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Features, &'static str> {
+        let octets = BASE64.decode(text.as_bytes()).map_err(|_| "not base64")?;
+        Features::from_octets(&octets).ok_or("not the features of a message")
+    }
+}
 
 /// One feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +78,7 @@ pub enum Kind {
 }
 
 /// Words for features, in which reasons are told.
-pub type Names = HashMap<Feature, String>;
+pub type Names = HashMap<Feature, Name>;
 
 impl Feature {
     fn new(kind: Kind, hash: u64) -> Feature {
@@ -168,10 +192,10 @@ fn take_number(rest: &mut &[u8]) -> Option<u32> {
 }
 
 fn extract(octets: &[u8], mut sink: Sink) -> (Features, Names) {
-    let message = Message::parse(octets);
+    let message = Message::parse(octets.get(..OCTETS_MAX).unwrap_or(octets));
     let parts = mime::parts(&message);
     headers::read(&message, &mut sink);
-    origin::read(&message, &mut sink);
-    body::read(&parts, &mut sink);
+    let author = origin::read(&message, &mut sink);
+    body::read(&parts, author.as_ref(), &mut sink);
     sink.finish()
 }

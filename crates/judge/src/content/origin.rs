@@ -43,19 +43,20 @@ fn networks(place: &str, address: IpAddr, sink: &mut Sink) {
     }
 }
 
-/// Reads what a message says of its way.
-pub(super) fn read(message: &Message<'_>, sink: &mut Sink) {
+/// Reads what a message says of its way. Told is which organization its author says to be of.
+pub(super) fn read(message: &Message<'_>, sink: &mut Sink) -> Option<Domain> {
     let fields = message.fields();
-    let hops = fields.iter().filter(|field| field.is("Received"));
-    sink.shape("hops", &magnitude(hops.clone().count()));
-    for field in hops.take(HOPS_MAX) {
-        hop(&field.value(), sink);
-    }
     let text = |name: &str| {
         let value = message.first(name).map(|field| field.value());
         value.map(|value| String::from_utf8_lossy(&value).into_owned())
     };
     let from = text("From").map(|from| address_domain(&from));
+    let author = organization(from.as_deref().unwrap_or_default());
+    let hops = fields.iter().filter(|field| field.is("Received"));
+    sink.shape("hops", &magnitude(hops.clone().count()));
+    for field in hops.take(HOPS_MAX) {
+        hop(&field.value(), author.as_ref(), sink);
+    }
     let id = text("Message-ID");
     if let Some(id) = &id {
         identifier(id, from.as_deref().unwrap_or_default(), sink);
@@ -90,11 +91,24 @@ pub(super) fn read(message: &Message<'_>, sink: &mut Sink) {
     {
         signature(&String::from_utf8_lossy(&field.value()), sink);
     }
+    author
 }
 
 /// One Received field: who the client said it was, and who it was found to be.
-fn hop(value: &[u8], sink: &mut Sink) {
+fn hop(value: &[u8], author: Option<&Domain>, sink: &mut Sink) {
     let Some(hop) = received::parse(value) else { return };
+    let helo = hop.helo.as_ref().and_then(|name| organization(name.as_str()));
+    let found = hop.reverse_name.as_ref().and_then(|name| organization(name.as_str()));
+    let agrees = match &found {
+        None => "none",
+        found if *found == helo => "as it says",
+        _ => "other than it says",
+    };
+    let whose = match author {
+        Some(author) if [&helo, &found].into_iter().flatten().any(|name| name == author) => "of the author",
+        _ => "of others",
+    };
+    sink.shape("client's names", &[agrees, ", ", whose].concat());
     if let Some(helo) = &hop.helo {
         host("helo", helo.as_str(), sink);
         sink.shape("helo", &shape(helo.as_str(), 16));

@@ -1,13 +1,10 @@
 //! Where features are collected.
 
-use super::{FEATURES_MAX, Feature, Features, Kind, Names};
-use std::collections::hash_map::Entry;
+use super::{FEATURES_MAX, Feature, Features, Kind, Name, Names};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// So many words before a word are paired with it. Five are usual (OSB); those farther off gave nothing here.
 const WINDOW: usize = 2;
-/// A name in words is not longer than this, in characters.
-const NAME_CHARS_MAX: usize = 80;
 
 pub(super) struct Sink {
     found: Vec<Feature>,
@@ -15,6 +12,8 @@ pub(super) struct Sink {
     text: String,
     /// The last words of the running text, the newest first.
     before: [u64; WINDOW],
+    /// The same in words, if names are asked for.
+    before_words: [String; WINDOW],
 }
 
 impl Sink {
@@ -24,6 +23,7 @@ impl Sink {
             names: None,
             text: String::new(),
             before: [0; WINDOW],
+            before_words: Default::default(),
         }
     }
 
@@ -47,14 +47,29 @@ impl Sink {
     /// A word of running text, which stands together with those before it.
     pub fn running(&mut self, place: &str, word: &str) {
         let hash = self.add(Kind::Word, place, word);
-        for (kind, before) in [Kind::Pair, Kind::Apart].into_iter().zip(self.before) {
-            if before != 0 && !self.is_full() {
-                self.found.push(Feature::new(kind, pair(kind, before, hash)));
+        for (at, kind) in [Kind::Pair, Kind::Apart].into_iter().enumerate() {
+            let before = self.before.get(at).copied().unwrap_or_default();
+            if before == 0 || self.is_full() {
+                continue;
+            }
+            let feature = Feature::new(kind, pair(kind, before, hash));
+            self.found.push(feature);
+            if let Some(names) = &mut self.names {
+                let before = self.before_words.get(at).map_or("", String::as_str);
+                names
+                    .entry(feature)
+                    .or_insert_with(|| Name::pair(place, before, word, kind == Kind::Apart));
             }
         }
         self.before.rotate_right(1);
         if let Some(first) = self.before.first_mut() {
             *first = hash;
+        }
+        if self.names.is_some() {
+            self.before_words.rotate_right(1);
+            if let Some(first) = self.before_words.first_mut() {
+                word.clone_into(first);
+            }
         }
     }
 
@@ -86,15 +101,19 @@ impl Sink {
         }
         let feature = Feature::new(kind, hash);
         self.found.push(feature);
-        if let Some(names) = &mut self.names
-            && let Entry::Vacant(vacant) = names.entry(feature)
-        {
-            let separator = if place.is_empty() { "" } else { ": " };
-            let name: String = [place, separator, word].concat().chars().take(NAME_CHARS_MAX).collect();
-            vacant.insert(name);
+        if let Some(names) = &mut self.names {
+            names.entry(feature).or_insert_with(|| match kind {
+                Kind::Shape => Name::shape(place, word),
+                _ => Name::word(place, word),
+            });
         }
         hash
     }
+}
+
+/// What a word is to its place, as a number.
+pub(super) fn hash_of(place: &str, word: &str) -> u64 {
+    xxh3_64([place, "\0", word].concat().as_bytes())
 }
 
 /// Two words and how far apart they are, mixed so that all bits of all three decide (the finalizer of splitmix64).

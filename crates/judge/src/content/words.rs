@@ -126,6 +126,11 @@ impl Cutter {
     }
 }
 
+/// Whether a character belongs to a script that has no blanks between words.
+pub(super) fn is_dense(c: char) -> bool {
+    matches!(sort(c), Sort::Dense(_))
+}
+
 fn sort(c: char) -> Sort {
     match c {
         '$' | '€' | '£' | '¥' | '%' | '!' => Sort::Symbol(c),

@@ -20,7 +20,10 @@ mod recent;
 mod score;
 mod settings;
 #[cfg(test)]
+mod stories;
+#[cfg(test)]
 mod tests;
+mod told;
 mod votes;
 
 use crate::content::{Feature, Features, Kind, SLOT_BITS};
@@ -30,6 +33,11 @@ pub use recent::Recent;
 pub use score::{Filter, JunkFact, JunkRules, Pull, Score};
 use serde::{Deserialize, Serialize};
 pub use votes::{Ballot, VOTERS_MIN, Votes};
+
+/// Lessons of one mailbox that are kept; past it the oldest [`EPOCH`] of them fade.
+pub const LESSONS_KEPT: u32 = 30_000;
+/// Lessons that fade together.
+pub const EPOCH: u32 = 5_000;
 
 /// In how many messages of either sort a slot's features stood.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

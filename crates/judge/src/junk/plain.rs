@@ -1,16 +1,16 @@
 //! A model with its last lessons, in memory.
 
-use super::{Ballot, Lesson, Model, Recent, Size};
+use super::{Ballot, EPOCH, LESSONS_KEPT, Lesson, Model, Recent, Size};
 use crate::content::Features;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-/// A model that is taught online, with the lessons it goes over again. What it is taught it cannot be untaught: the
-/// gateway keeps lessons in its store for that, this is for trials.
+/// A model that is taught online, with its lessons: as the gateway has them in its store, this has them in memory, for
+/// trials.
 #[derive(Debug, Clone)]
 pub struct Learner {
     model: Model,
     recent: Recent<u64>,
-    held: HashMap<u64, (Features, Lesson)>,
+    held: BTreeMap<u64, (Features, Lesson)>,
     next: u64,
     ballot: Option<Ballot>,
 }
@@ -21,7 +21,7 @@ impl Learner {
         Learner {
             model: Model::new(size),
             recent: Recent::default(),
-            held: HashMap::new(),
+            held: BTreeMap::new(),
             next: 0,
             ballot: None,
         }
@@ -63,9 +63,26 @@ impl Learner {
         }
         self.held.extend(before);
         self.held.insert(self.next, (features, lesson));
-        if let Some(gone) = self.recent.push(self.next) {
-            self.held.remove(&gone);
-        }
+        self.recent.push(self.next);
         self.next += 1;
+        if self.held.len() > usize::try_from(LESSONS_KEPT).unwrap_or(usize::MAX) {
+            self.fade();
+        }
+    }
+
+    /// Takes the oldest lessons back.
+    fn fade(&mut self) {
+        for _ in 0..EPOCH {
+            if let Some((name, (features, lesson))) = self.held.pop_first() {
+                self.model.untrain(&features, lesson);
+                self.recent.remove(&name);
+            }
+        }
+        if let Some(ballot) = &mut self.ballot {
+            ballot.clear();
+            self.held
+                .values()
+                .for_each(|(features, lesson)| ballot.add(features, *lesson));
+        }
     }
 }

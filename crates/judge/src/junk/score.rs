@@ -1,8 +1,9 @@
 //! What is said of a message by all that was learned, what moved it, and when that is enough to refuse it.
 
 use super::arithmetic::sigmoid;
+use super::told::told;
 use super::{Model, Seen, VOTERS_MIN, Votes, settings};
-use crate::content::{Features, Names};
+use crate::content::{Features, Name, Names};
 use mail::Line;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,8 @@ pub struct JunkFact {
     pub voters: u32,
     /// Whether To or Cc names the recipient.
     pub is_addressed: bool,
+    /// Whether the client certainly sent it without encryption.
+    pub is_plaintext: bool,
     /// What moved it most, the strongest first.
     pub pulls: Vec<Pull>,
 }
@@ -122,7 +125,7 @@ impl<'a> Filter<'a> {
     }
 
     /// The same with what moved it, for `why`. The names must be those of the same message's features.
-    pub fn explain(&self, features: &Features, names: &Names, is_addressed: bool) -> JunkFact {
+    pub fn explain(&self, features: &Features, names: &Names, is_addressed: bool, is_plaintext: bool) -> JunkFact {
         let score = self.classify(features);
         JunkFact {
             log_odds_milli: milli(score.log_odds),
@@ -130,6 +133,7 @@ impl<'a> Filter<'a> {
             own: self.own.map(Model::taught).unwrap_or_default(),
             voters: self.server.map_or(0, Votes::voters),
             is_addressed,
+            is_plaintext,
             pulls: self.pulls(features, names, PULLS_MAX),
         }
     }
@@ -148,14 +152,12 @@ impl<'a> Filter<'a> {
         let named = features
             .iter()
             .filter_map(|feature| Some((names.get(&feature)?, pull(feature))));
-        let mut pulls: Vec<(&String, f64)> = named.filter(|(_, pull)| pull.abs() >= PULL_MIN).collect();
-        pulls.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then_with(|| a.0.cmp(b.0)));
-        pulls.truncate(count_max);
-        let told = pulls.into_iter().map(|(name, pull)| Pull {
-            text: Line::reason(name.as_bytes()),
+        let pulls: Vec<(&Name, f64)> = named.filter(|(_, pull)| pull.abs() >= PULL_MIN).collect();
+        let pull = |(name, pull): (&Name, f64)| Pull {
+            text: Line::reason(name.as_str().as_bytes()),
             milli: milli(pull),
-        });
-        told.collect()
+        };
+        told(pulls, count_max).into_iter().map(pull).collect()
     }
 
     /// The more lessons a mailbox had, the less others say; and of these, the more there are in its own domain, the less

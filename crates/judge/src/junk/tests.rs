@@ -1,6 +1,7 @@
 //! What is taught is known, what is untaught was never there.
 
 use super::*;
+use mail::Line;
 use proptest::prelude::*;
 
 /// So small that many features share a slot.
@@ -43,17 +44,47 @@ fn reasons_name_what_moved_the_score() {
     let (features, names) = Features::read_named(&message("cheap lunch"));
     let pulls = Filter::of(&model).pulls(&features, &names, 4);
     let texts: Vec<(&str, bool)> = pulls.iter().map(|pull| (pull.text.as_str(), pull.milli > 0)).collect();
-    // Of two that moved it as far, the order says nothing.
-    for reason in [
-        ("cheap", true),
-        ("subject: cheap", true),
-        ("lunch", false),
-        ("subject: lunch", false),
-    ] {
-        assert!(texts.contains(&reason), "{reason:?} in {texts:?}");
+    // Each word is told once, wherever it stands; of two that moved it as far, the order says nothing.
+    for (word, is_junk) in [("cheap", true), ("lunch", false)] {
+        let of_word = texts.iter().filter(|(text, _)| text.contains(word));
+        assert_eq!(
+            of_word.map(|(_, is_junk)| *is_junk).collect::<Vec<_>>(),
+            [is_junk],
+            "{texts:?}"
+        );
     }
     let all = Filter::of(&model).pulls(&features, &names, 1_000);
-    assert!(all.iter().all(|pull| pull.milli != 0) && all.len() >= 4);
+    assert!(all.iter().all(|pull| pull.milli != 0) && all.len() >= 2);
+}
+
+#[test]
+fn words_that_stand_together_are_told_together() {
+    let mut model = Model::default();
+    let message = |text: &str| format!("Subject: x\n\n{text}\n").into_bytes();
+    for n in 0..5 {
+        model.train(
+            &Features::read(&message(&format!("please send a wire transfer n{n}"))),
+            true,
+        );
+        model.train(&Features::read(&message(&format!("please send the notes n{n}"))), false);
+    }
+    let (features, names) = Features::read_named(&message("a wire transfer"));
+    let texts: Vec<Line> = Filter::of(&model)
+        .pulls(&features, &names, 3)
+        .into_iter()
+        .map(|reason| reason.text)
+        .collect();
+    assert!(
+        texts.iter().any(|text| text.as_str() == "words `wire transfer`"),
+        "{texts:?}"
+    );
+    for word in ["wire", "transfer"] {
+        assert_eq!(
+            texts.iter().filter(|text| text.as_str().contains(word)).count(),
+            1,
+            "{texts:?}"
+        );
+    }
 }
 
 /// A hundred thousand copies from a stream of labels must not make counts overflow, or undo inexact.

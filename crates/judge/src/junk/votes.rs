@@ -81,16 +81,13 @@ impl Ballot {
         self.taught = Seen::default();
     }
 
-    /// Whether enough was learned for a vote.
-    pub fn has_vote(&self) -> bool {
-        self.taught.junk.min(self.taught.wanted) >= LESSONS_MIN
+    /// Whether so many lessons are enough for a vote.
+    pub fn is_enough(junk: u32, wanted: u32) -> bool {
+        junk.min(wanted) >= LESSONS_MIN
     }
 }
 
 impl Votes {
-    /// Octets of one slot.
-    pub const SLOT_OCTETS: usize = size_of::<Slot>();
-
     /// Nobody has voted.
     pub fn new(slots: u32, key: u64) -> Votes {
         Votes {
@@ -105,9 +102,14 @@ impl Votes {
         self.voters
     }
 
+    /// Octets of the table.
+    pub fn octets(&self) -> usize {
+        size_of_val(&*self.slots)
+    }
+
     /// Counts what one mailbox says; nothing, before it learned enough. Each mailbox casts one ballot.
     pub fn cast(&mut self, ballot: &Ballot) {
-        if !ballot.has_vote() {
+        if !Ballot::is_enough(ballot.taught.junk, ballot.taught.wanted) {
             return;
         }
         self.voters = self.voters.saturating_add(1);

@@ -76,6 +76,8 @@ pub struct Opened {
     pub written_date: Option<Line>,
     /// A trusted host wrote a Received field.
     pub has_border: bool,
+    /// Place of the first field below the last that a trusted host wrote: there begins what came from outside.
+    pub outside: usize,
     /// A trusted host wrote results.
     pub has_results: bool,
     /// Results in a trusted name stand beneath the Received field of the last trusted host, where they may be forged.
@@ -165,6 +167,7 @@ impl Letter {
             top_date: walk.top.as_ref().map(|top| top.date.clone()),
             written_date: message.first("Date").map(|field| Line::reason(&field.value())),
             has_border: walk.border.is_some(),
+            outside: walk.border.as_ref().map_or(0, |(at, _)| at + 1),
             has_results: false,
             has_results_beneath: false,
             top_by: walk.top.as_ref().and_then(|top| top.by.clone()),

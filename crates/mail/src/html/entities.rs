@@ -2,11 +2,11 @@
 
 use memchr::memchr;
 
-/// A reference is not longer than this, `&` and `;` included.
-const REFERENCE_OCTETS_MAX: usize = 12;
+/// A reference is not longer than this, `&` and `;` included. Numbers may begin with any number of zeros.
+const REFERENCE_OCTETS_MAX: usize = 40;
 
-/// Letters with accents, by the first letter and the rest of the name.
-const NAMES: [(&str, char); 61] = [
+/// The names that mail uses; of the others those that hide what an address is.
+const NAMES: [(&str, char); 71] = [
     ("amp", '&'),
     ("lt", '<'),
     ("gt", '>'),
@@ -68,6 +68,16 @@ const NAMES: [(&str, char); 61] = [
     ("ucirc", 'û'),
     ("atilde", 'ã'),
     ("times", '×'),
+    ("Tab", '\t'),
+    ("NewLine", '\n'),
+    ("colon", ':'),
+    ("sol", '/'),
+    ("bsol", '\\'),
+    ("period", '.'),
+    ("commat", '@'),
+    ("quest", '?'),
+    ("num", '#'),
+    ("percnt", '%'),
 ];
 
 /// Adds a text with its references decoded. One that nobody knows stays as it stands.
@@ -93,15 +103,20 @@ fn reference(from: &str) -> Option<(char, usize)> {
         .take_while(|b| is_inside(b))
         .count();
     let name = from.get(1..=len)?;
-    let is_ended = inside.get(len) == Some(&b';');
-    let octets = 1 + len + usize::from(is_ended);
     if let Some(number) = name.strip_prefix('#') {
-        let code = match number.strip_prefix(['x', 'X']) {
-            Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-            None => number.parse().ok()?,
+        // It ends with its digits, whatever stands behind them.
+        let (digits, radix) = match number.strip_prefix(['x', 'X']) {
+            Some(hex) => (hex, 16),
+            None => (number, 10),
         };
+        let end = digits.find(|c: char| !c.is_digit(radix)).unwrap_or(digits.len());
+        let code = u32::from_str_radix(digits.get(..end)?, radix).ok()?;
+        let len = len - (digits.len() - end);
+        let octets = 1 + len + usize::from(inside.get(len) == Some(&b';'));
         return Some((char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), octets));
     }
+    let is_ended = inside.get(len) == Some(&b';');
+    let octets = 1 + len + usize::from(is_ended);
     let (_, c) = NAMES.iter().find(|(known, _)| *known == name).filter(|_| is_ended)?;
     Some((*c, octets))
 }

@@ -37,6 +37,10 @@ pub struct Page {
     pub links: Vec<Link>,
     /// Names of tags, each once, in the order of their first use.
     pub tags: Vec<String>,
+    /// What addresses without a host are relative to.
+    pub base: Option<String>,
+    /// It has a field for a password.
+    pub asks_password: bool,
 }
 
 /// A place that a page names.
@@ -161,10 +165,14 @@ impl Reader {
     }
 
     fn link(&mut self, tag: &Tag<'_>) {
+        if is(tag.name, b"meta") {
+            return self.refresh(tag);
+        }
         let (kind, wanted): (_, &[&[u8]]) = match tag.name {
             name if is(name, b"a") || is(name, b"area") => (LinkKind::Anchor, &[b"href"]),
             name if is(name, b"img") => (LinkKind::Image, &[b"src"]),
             name if is(name, b"form") => (LinkKind::Form, &[b"action"]),
+            name if is(name, b"input") || is(name, b"button") => (LinkKind::Form, &[b"formaction"]),
             name if is(name, b"body") || is(name, b"table") || is(name, b"td") => (LinkKind::Image, &[b"background"]),
             name if is(name, b"link") || is(name, b"base") => (LinkKind::Other, &[b"href"]),
             name if is(name, b"iframe") || is(name, b"script") || is(name, b"frame") => (LinkKind::Other, &[b"src"]),
@@ -181,7 +189,12 @@ impl Reader {
                 out.push(' ');
                 entities::decode_into(out, value);
                 out.push(' ');
+            } else if is(name, b"type") && is(value.as_bytes(), b"password") {
+                self.page.asks_password = true;
             }
+        }
+        if is(tag.name, b"base") && self.page.base.is_none() {
+            self.page.base.clone_from(&target);
         }
         if kind == LinkKind::Anchor {
             self.end_anchor();
@@ -194,6 +207,35 @@ impl Reader {
         }
         let shown = String::new();
         self.page.links.push(Link { kind, target, shown });
+    }
+
+    /// A page that leads on by itself: `content="0; url=https://..."`.
+    fn refresh(&mut self, tag: &Tag<'_>) {
+        let value = |wanted: &[u8]| {
+            let mut attributes = tag.attributes();
+            attributes.find_map(|(name, value)| is(name, wanted).then_some(value))
+        };
+        if !value(b"http-equiv").is_some_and(|what| is(what.trim().as_bytes(), b"refresh")) {
+            return;
+        }
+        let Some((_, address)) = value(b"content").and_then(|content| content.split_once(['=', ';'])) else {
+            return;
+        };
+        let address = address.trim_start();
+        let address = match address.get(..4).filter(|start| is(start.as_bytes(), b"url=")) {
+            Some(start) => address.get(start.len()..).unwrap_or_default(),
+            None => address,
+        };
+        let mut target = String::new();
+        entities::decode_into(
+            &mut target,
+            cut(address.trim_matches(['\'', ' ', '"']), TARGET_OCTETS_MAX),
+        );
+        if self.page.links.len() < LINKS_MAX && !target.is_empty() {
+            let shown = String::new();
+            let kind = LinkKind::Other;
+            self.page.links.push(Link { kind, target, shown });
+        }
     }
 
     fn end_anchor(&mut self) {

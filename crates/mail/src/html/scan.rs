@@ -29,8 +29,10 @@ impl<'a> Tag<'a> {
 
 pub(super) struct Scan<'a> {
     rest: &'a str,
-    /// What ends a comment or a script is not there any more, so it is not searched again.
+    /// What ends a comment is not there any more, so it is not searched again.
     is_open_ended: bool,
+    /// Nor is any `>`.
+    is_tagless: bool,
 }
 
 impl<'a> Scan<'a> {
@@ -38,6 +40,7 @@ impl<'a> Scan<'a> {
         Scan {
             rest: html,
             is_open_ended: false,
+            is_tagless: false,
         }
     }
 
@@ -68,7 +71,7 @@ impl<'a> Scan<'a> {
                 self.skip(4);
             } else if self.is_open_ended || !self.skip_past(b"-->") {
                 self.is_open_ended = true;
-                self.skip_past(b">");
+                self.is_tagless = self.is_tagless || !self.skip_past(b">");
             }
         } else if !self.skip_past(b">") {
             self.rest = "";

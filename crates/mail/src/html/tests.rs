@@ -69,6 +69,31 @@ fn links_are_told_with_what_they_show() {
 }
 
 #[test]
+fn what_a_page_does_by_itself_and_asks_for() {
+    let page =
+        Page::read("<base href=http://a.example/><meta HTTP-EQUIV=Refresh content=\"0; URL='http://b.example/'\">");
+    assert_eq!(page.base.as_deref(), Some("http://a.example/"));
+    assert_eq!(
+        page.links.last().map(|link| link.target.as_str()),
+        Some("http://b.example/")
+    );
+    for (html, asks) in [
+        ("<input name=x type=PassWord>", true),
+        ("<input type='text' name=password>", false),
+        ("<p type=password>", false),
+    ] {
+        assert_eq!(Page::read(html).asks_password, asks, "{html}");
+    }
+    let page = Page::read("<button formaction=http://c.example>ok</button><meta content='0;url=x'>");
+    assert_eq!(page.links.len(), 1);
+    assert_eq!(page.links[0].kind, LinkKind::Form);
+    // Names that only hide what an address is.
+    let page = Page::read("<a href='java&Tab;script&colon;x&#0000000000000000047;'>y</a>");
+    assert_eq!(page.links[0].target, "java\tscript:x/");
+    assert_eq!(Page::read("&#106ava&#x73;&#x73Q&#;").text, "javassQ&#;");
+}
+
+#[test]
 fn nesting_links_and_tags_are_bounded() {
     let page = Page::read(&["<div style='display:none'>".repeat(100_000), "x".into()].concat());
     assert_eq!((page.text.trim(), page.hidden.trim()), ("", "x"));
@@ -79,6 +104,8 @@ fn nesting_links_and_tags_are_bounded() {
     ] {
         Page::read(&piece.repeat(250_000 / piece.len()));
     }
+    // Were the end of each comment searched for up to the page's end, this would take until tomorrow.
+    assert_eq!(Page::read(&"<!--x".repeat(2_000_000)).text.len(), 6_000_000);
 }
 
 proptest! {

@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 use store::{OpenError, Store};
 use tokio::time::interval;
 
+/// How often what mailboxes say of words is counted, if anything was learned;
+const VOTES: Duration = Duration::from_secs(60);
+/// and no sooner than after so many times what it took.
+const VOTES_SHARE: u32 = 50;
 /// How often old records and old quarantine days are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 /// How often the store's size is looked at, so that a flood of mail between two hours does not fill the disk.
@@ -157,6 +161,24 @@ impl Daemon {
             tracing::warn!("{text}");
         }
         Ok(if is_kept { vec![text.to_owned()] } else { Vec::new() })
+    }
+
+    /// Counts from time to time what mailboxes say of words; runs until it is dropped.
+    pub(super) async fn counting_votes(self: Arc<Daemon>) {
+        let Some(gateway) = self.gateway() else { return };
+        loop {
+            let begun = tokio::time::Instant::now();
+            let counted = match gateway.runtime().config.junk.shared {
+                true => gateway.filters().count_votes().await,
+                false => Ok(false),
+            };
+            match counted {
+                Ok(true) => tracing::debug!(took = ?begun.elapsed(), "what mailboxes say of words was counted"),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "what mailboxes say of words could not be counted"),
+            }
+            tokio::time::sleep(VOTES.max(begun.elapsed() * VOTES_SHARE)).await;
+        }
     }
 
     /// Lets go of what is past its time; runs until it is dropped.

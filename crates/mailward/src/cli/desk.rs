@@ -179,6 +179,19 @@ impl Desk {
         Ok(alone.store.get_or_init(|| store))
     }
 
+    /// Has the daemon's content filters learn what labels of a mailbox say. Without a daemon they learn it when one
+    /// starts.
+    pub(super) fn teach(&self, mailbox: &MailboxId) {
+        let Source::Daemon(daemon, _) = &self.source else {
+            return;
+        };
+        if let Some(gateway) = daemon.gateway()
+            && let Err(error) = self.wait(gateway.filters().learn(mailbox))
+        {
+            tracing::warn!(%mailbox, %error, "a label was kept, and will be learned when the mailbox gets mail");
+        }
+    }
+
     /// What knows organizations; it asks no DNS here.
     pub(super) fn inquiry(&self) -> Result<&Inquiry, Trouble> {
         let alone = match &self.source {

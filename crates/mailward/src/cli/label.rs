@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use judge::evidence::RecipientFacts;
 use mail::{Address, Line, MailboxId, Message};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use store::{Label, LabelRequest, Labelled, MailwardId, Said, Stored};
@@ -130,8 +131,9 @@ impl LabelAsk {
             None => None,
         };
         let mut failed = false;
+        let mut labelled = BTreeSet::new();
         for named in &self.messages {
-            match self.label(desk, named, mailbox.as_ref()) {
+            match self.label(desk, named, mailbox.as_ref(), &mut labelled) {
                 Ok(done) => writeln!(out.text, "{}", harmless(done))?,
                 Err(trouble) => {
                     failed = true;
@@ -139,10 +141,18 @@ impl LabelAsk {
                 }
             }
         }
+        labelled.iter().for_each(|mailbox| desk.teach(mailbox));
         Ok(u8::from(failed))
     }
 
-    fn label(&self, desk: &Desk, named: &Named, mailbox: Option<&MailboxId>) -> Result<String, String> {
+    /// `labelled_of` gets the mailboxes of which something was said.
+    fn label(
+        &self,
+        desk: &Desk,
+        named: &Named,
+        mailbox: Option<&MailboxId>,
+        labelled_of: &mut BTreeSet<MailboxId>,
+    ) -> Result<String, String> {
         let id = id_of(desk, named)?;
         let nothing = "no record of this id for a mailbox of yours; records are kept for `[store] keep_days`";
         let stored = desk
@@ -167,6 +177,7 @@ impl LabelAsk {
             What::Notjunk => "not junk",
             What::Forget => "forgotten",
         };
+        labelled_of.insert(facts.mailbox.clone());
         match labelled {
             Labelled::Holds => Ok(format!("{id} for {}: {word}", facts.mailbox)),
             Labelled::Outranked(said) => Err(format!(

@@ -32,8 +32,8 @@ use std::process::ExitCode;
 use store::Label;
 use tally::Tally;
 
-/// So much of a message is read: its header, with the line that an mbox puts before it.
-const READ_OCTETS_MAX: u64 = HEADER_OCTETS_MAX as u64 + 4096;
+/// So much of a message is read: its header, with the line that an mbox puts before it, and what tells its content.
+const READ_OCTETS_MAX: u64 = HEADER_OCTETS_MAX as u64 + 64 * 1024;
 /// Messages that could not be read, of which each is named; the others are counted.
 const NAMED_MAX: u64 = 20;
 
@@ -219,13 +219,13 @@ impl Reading<'_> {
                 reading.tally.contradictory += u64::from(both.insert(page.hash));
                 return Ok(());
             }
-            reading.mark(page, Label::Junk, &mut seen)
+            reading.mark(page, &message, Label::Junk, &mut seen)
         })?;
         drop(welcome);
         self.each("not junk", notjunk, |reading, message| match reading.page(&message) {
             None => reading.skip(Skipped::NoDate),
             Some(page) if both.contains(&page.hash) => Ok(()),
-            Some(page) => reading.mark(page, Label::NotJunk, &mut seen),
+            Some(page) => reading.mark(page, &message, Label::NotJunk, &mut seen),
         })
     }
 
@@ -290,13 +290,19 @@ impl Reading<'_> {
         Page::read(message, &self.trust, self.mailbox.as_ref())
     }
 
-    fn mark(&mut self, page: Page, label: Label, seen: &mut HashSet<u64>) -> Result<(), Trouble> {
+    fn mark(
+        &mut self,
+        page: Page,
+        message: &Message<'_>,
+        label: Label,
+        seen: &mut HashSet<u64>,
+    ) -> Result<(), Trouble> {
         if !seen.insert(page.hash) {
             self.tally.twice += 1;
             return Ok(());
         }
         self.tally.see(&page.opened);
-        let marked = page.marked(label);
+        let marked = page.marked(message, label);
         self.make_room(&marked)?;
         self.batch.labels.push(marked);
         Ok(())

@@ -8,6 +8,7 @@ use crate::gateway::unfit;
 use crate::inquiry::{Inquiry, Names, Seat, Subject, listed_ip};
 use clap::Args;
 use jiff::Zoned;
+use judge::auth::author;
 use judge::evidence::{ContentFacts, Fact, MessageFacts, Origin, RecipientFacts, UserStanding};
 use judge::lists::Probe;
 use judge::policy::{CHECKS, Checks, Policy, default_rule};
@@ -20,7 +21,7 @@ use std::io::{BufWriter, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 pub(super) mod sources;
@@ -208,6 +209,7 @@ impl Bench {
             content: ContentFacts::gather(&message, octets.len() as u64),
             origin: Origin::default(),
             virus: Fact::NotAsked,
+            links: Fact::NotAsked,
         };
         let mut recipient = self.recipient(&facts);
         let subject = Subject {
@@ -215,6 +217,9 @@ impl Bench {
             body: &body,
             is_client_unknown: self.client.is_none(),
             memory: None,
+            filters: None,
+            is_plaintext: false,
+            features: OnceLock::new(),
         };
         let verdict = self.verdict(&subject, &mut facts, &mut recipient);
         Judged {
@@ -230,8 +235,13 @@ impl Bench {
     }
 
     fn verdict(&self, subject: &Subject<'_>, facts: &mut MessageFacts, recipient: &mut RecipientFacts) -> Verdict {
-        // Nothing is to be had, and asking nobody costs time.
+        // Nothing is to be had but what the message itself says, and asking nobody costs time.
         if matches!(self.dns, Dns::Nobody) {
+            if self.policy.checks.links.is_some() {
+                facts.links = self.inquiry.links_now(subject.body);
+                facts.origin.author = Fact::Found(author::read(subject.message));
+                recipient.standing = Fact::Skipped(Line::literal("no history is asked"));
+            }
             return conclude(facts, recipient, &self.policy);
         }
         let mut seats = [Seat {
@@ -278,6 +288,7 @@ impl Bench {
                     rates: Fact::NotAsked,
                     standing: Fact::NotAsked,
                     greylist: Fact::NotAsked,
+                    junk: Fact::NotAsked,
                 }
             }
             None => RecipientFacts {
@@ -293,6 +304,7 @@ impl Bench {
                 rates: Fact::NotAsked,
                 standing: Fact::NotAsked,
                 greylist: Fact::NotAsked,
+                junk: Fact::NotAsked,
             },
         }
     }

@@ -177,6 +177,7 @@ async fn serve(start: Start<'_>) -> Result<(), Trouble> {
         doors.push(tokio::spawn(socket.serve(daemon.clone(), stopped.clone(), drain)));
     }
     let keeper = tokio::spawn(daemon.clone().housekeeping());
+    let counter = tokio::spawn(daemon.clone().counting_votes());
     let mut signals = Signals::take()?;
     announce(&config, &daemon, &open, is_first);
     let supervisor = Arc::new(supervisor);
@@ -191,6 +192,7 @@ async fn serve(start: Start<'_>) -> Result<(), Trouble> {
         () = signals.stop() => tracing::warn!("stopping at once"),
     }
     keeper.abort();
+    counter.abort();
     if let Some(gateway) = daemon.gateway() {
         farewell(gateway, &stop).await;
         if let Err(error) = gateway.store().close().await {

@@ -14,6 +14,8 @@ const TEXT_LINE_MIN: u64 = 1000;
 
 /// Room for the last few hundred messages: less explains nothing.
 const STORE_SIZE_MIN: u64 = 1 << 20;
+/// One model.
+const JUNK_MEMORY_MIN: u64 = 1 << 20;
 
 /// One key.
 pub(super) struct Key {
@@ -448,7 +450,9 @@ pub(super) const KEYS: &[Key] = &[
     key!("store"."history_days", store.history_days, |v| count(v, 1), |n: &u32| Some(n.to_string()), "Days for which labels, what they say of senders, and whom a mailbox's owner wrote to are remembered. Reputation asks for three years at most."),
     key!("store"."size_max", store.size_max, |v| size_from(v, STORE_SIZE_MIN), |n: &u64| print_size(*n), "Octets of the store, at least 1 MiB, its write-ahead log aside; past it the oldest deliveries are forgotten before their time. A few kibibytes for each message: the proofs of its origin, and what each recipient's mailbox remembered. Freed space is used again, but the file does not shrink."),
     key!("reputation"."shared", reputation.shared, boolean, |b: &bool| Some(b.to_string()), "Whether a mailbox that knows nothing of a sender hears what other mailboxes of its domain, or of the server, say of its proven names and its address: three of them at least, as a mild signal, never more."),
-    key!("quarantine"."rejects_max", quarantine.rejects_max, |v| count(v, 1), |n: &u32| Some(n.to_string()), "Messages of one mailbox that `reputation`, `strangers` and `greylisting` keep; past it the oldest goes."),
+    key!("junk"."shared", junk.shared, boolean, |b: &bool| Some(b.to_string()), "Whether a mailbox that learned little hears what words mean to other mailboxes of its domain, and of the server: words that three of them know at least. Nobody's words leave their mailbox but as hashes with a key."),
+    key!("junk"."memory", junk.memory, |v| size_from(v, JUNK_MEMORY_MIN), |n: &u64| print_size(*n), "Octets of the models of mailboxes in memory, at least 1 MiB, which is one of them. Models of mailboxes that got no mail for the longest time are let go, and loaded again when mail comes. Beside them all mailboxes together have 17 MiB at most."),
+    key!("quarantine"."rejects_max", quarantine.rejects_max, |v| count(v, 1), |n: &u32| Some(n.to_string()), "Messages of one mailbox that `reputation`, `strangers`, `greylisting`, `junk` and `links` keep; past it the oldest goes."),
     key!("quarantine"."rejects_days", quarantine.rejects_days, |v| count(v, 1), |n: &u32| Some(n.to_string()), "Days for which these are kept; nothing in the quarantine is kept for more than 34. One that the sender gets through after all goes at once."),
     key!("quarantine"."zero_based_days", quarantine.zero_based_days, boolean, |b: &bool| Some(b.to_string()), "Number the days of the year from 0 instead of from 1."),
     key!("log"."format", log.format, |v| word(v, FORMATS), |f| print_word(FORMATS, f), "`text` or `json`."),

@@ -51,6 +51,8 @@ pub struct Config {
     pub quarantine: QuarantineSettings,
     /// `[reputation]`.
     pub reputation: ReputationSettings,
+    /// `[junk]`.
+    pub junk: JunkSettings,
     /// `[log]`.
     pub log: Log,
     /// `[process]`.
@@ -297,6 +299,15 @@ pub struct ReputationSettings {
     pub shared: bool,
 }
 
+/// The content filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JunkSettings {
+    /// Whether a mailbox hears what words mean to others.
+    pub shared: bool,
+    /// Octets of the mailboxes' models in memory.
+    pub memory: u64,
+}
+
 /// The quarantine's form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantineSettings {
@@ -443,6 +454,10 @@ impl Default for Config {
                 size_max: 2 * GIB,
             },
             reputation: ReputationSettings { shared: true },
+            junk: JunkSettings {
+                shared: true,
+                memory: 64 * MIB,
+            },
             quarantine: QuarantineSettings::default(),
             log: Log {
                 format: LogFormat::Text,

@@ -21,6 +21,11 @@
 //! delay_s = 300             # checks/greylisting: who comes again sooner still waits
 //! window_s = 172800         # who comes again later begins anew
 //! lifetime_s = 3024000      # for how long whoever passed is not asked again
+//! threshold = 0.95          # checks/junk: from which probability on a message is junk,
+//! strict_threshold = 0.75   # and from which, where something else speaks against it
+//! threshold = 10            # checks/links: from this weight of its links on a message fails
+//! shorteners = ["go.example"]        # hosts that hide where a link leads, beside those that are generally known
+//! ignore = ["click.shop.example"]    # hosts whose links are held against nobody
 //! ```
 //!
 //! `all` and `recommended` switch sets on; their keys hold for each check of the set, `all` outranks `recommended`,
@@ -31,6 +36,8 @@ use super::names::nearest;
 use super::tree::{Kind, Text, Tree, Unreadable, Way};
 use super::{Fault, Severity};
 use judge::greylist::GreylistTimes;
+use judge::junk::JunkRules;
+use judge::links::LinkSettings;
 use judge::policy::{
     Action, CHECKS, CheckName, Checks, DmarcQuarantine, Folder, OnTrouble, Recommended, Rule, SURROUNDED, SURROUNDING,
     default_rule,
@@ -58,6 +65,8 @@ fn own_keys(check: &str) -> &'static [&'static str] {
         "dmarc" => &["quarantine", "trusted_sealers"],
         "rate" => &["messages_minute", "messages_day", "mebibytes_minute", "mebibytes_day"],
         "greylisting" => &["delay_s", "window_s", "lifetime_s"],
+        "junk" => &["threshold", "strict_threshold"],
+        "links" => &["threshold", "shorteners", "ignore"],
         _ => &[],
     }
 }
@@ -76,6 +85,8 @@ pub(super) struct Settings {
     sealers: Option<Vec<Domain>>,
     rates: Option<RateLimits>,
     greylist: Option<GreylistTimes>,
+    junk: Option<JunkRules>,
+    links: Option<LinkSettings>,
 }
 
 /// Whether `name` is a check or a set.
@@ -152,6 +163,10 @@ fn combine(files: &[(String, Settings)], all_adds: &[String]) -> Checks {
     checks.rate_limits = file("rate").and_then(|settings| settings.rates).unwrap_or_default();
     checks.greylist_times = file("greylisting")
         .and_then(|settings| settings.greylist)
+        .unwrap_or_default();
+    checks.junk_rules = file("junk").and_then(|settings| settings.junk).unwrap_or_default();
+    checks.link_settings = file("links")
+        .and_then(|settings| settings.links.clone())
         .unwrap_or_default();
     let domains = |name: &str| file(name).and_then(|settings| settings.domains.clone());
     let confirmed = ["rdns", "rdns4", "rdns6"].map(|name| file(name).and_then(|settings| settings.confirmed));
@@ -257,6 +272,8 @@ impl Reader<'_> {
                 (name, "greylisting") if own_keys("greylisting").contains(&name) => {
                     self.greylist(name, value, &mut settings);
                 }
+                (name @ ("threshold" | "strict_threshold"), "junk") => self.junk(name, value, &mut settings),
+                (name, "links") if own_keys("links").contains(&name) => self.links(name, value, &mut settings),
                 (unknown, _) => self.unknown_key(unknown, key),
             }
         }
@@ -382,6 +399,45 @@ impl Reader<'_> {
             "window_s" => times.window_s = number,
             _ => times.lifetime_s = number,
         }
+    }
+
+    fn junk(&mut self, key: &str, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {
+        let Some(milli) = self.probability(key, value) else {
+            return;
+        };
+        let rules = settings.junk.get_or_insert_default();
+        match key {
+            "threshold" => rules.threshold_milli = milli,
+            _ => rules.strict_milli = milli,
+        }
+    }
+
+    /// In thousandths. Never 0, which would be all mail.
+    fn probability(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<u16> {
+        let number = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+            DeValue::Integer(number) => number.as_str().parse::<f64>().ok(),
+            _ => None,
+        };
+        let milli = number.map(|number| (number * 1000.0).round());
+        match milli.filter(|milli| (1.0..=1000.0).contains(milli)) {
+            Some(milli) => Some(milli as u16),
+            None => self.wrong(
+                value,
+                format!("`{key}` is not a probability from 0.001 to 1"),
+                Some("0.95"),
+            ),
+        }
+    }
+
+    fn links(&mut self, key: &str, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {
+        let mut links = settings.links.take().unwrap_or_default();
+        match key {
+            "threshold" => links.threshold = self.count(key, value).unwrap_or(links.threshold),
+            "shorteners" => links.shorteners = self.domains(key, value).unwrap_or_default(),
+            _ => links.ignore = self.domains(key, value).unwrap_or_default(),
+        }
+        settings.links = Some(links);
     }
 
     /// A number from 1 on.

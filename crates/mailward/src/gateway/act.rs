@@ -56,7 +56,7 @@ impl Gateway {
         for _ in 0..IDS_TRIED {
             let Some(record) = case.record()? else { return Ok(()) };
             let started = std::time::Instant::now();
-            let begun = timeout_at(case.deadline.answer, self.store.begin(record)).await;
+            let begun = timeout_at(case.deadline.answer, self.store.begin_with(record, case.features)).await;
             let begun = begun.unwrap_or_else(|_| Err(StoreError::Unavailable("it took too long".into())));
             METRICS.store_began(started.elapsed(), begun.is_ok());
             match begun {

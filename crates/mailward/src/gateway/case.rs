@@ -10,6 +10,7 @@ use crate::quarantine::Held;
 use crate::relay::{Deadline, Durable};
 use jiff::Zoned;
 use judge::checks::Check;
+use judge::content::Features;
 use judge::evidence::MessageFacts;
 use judge::reason::{Effect, Source};
 use judge::verdict::{Disposition, Rejection, Verdict};
@@ -36,6 +37,8 @@ pub(super) struct Case<'a> {
     pub id: MailwardId,
     pub now: &'a Zoned,
     pub started: Instant,
+    /// What the message is made of, where somebody may label it later.
+    pub features: Option<&'a Features>,
     /// When the sender must have its answer.
     pub deadline: Deadline,
 }
@@ -84,15 +87,13 @@ impl Target<'_> {
         }
     }
 
-    /// The reason in the reply. What a mailbox remembers is between its owner and the operator: the sender learns no
-    /// more than the id, by which they find the rest.
+    /// The reason in the reply. What a mailbox remembers, and what gave a deceiver away, is between its owner and the
+    /// operator: the sender learns no more than the id, by which they find the rest.
     pub fn told(&self) -> Line {
         let decisive = self.verdict.decisive().filter(|_| !self.waits_for_trouble());
         match (decisive.map(|reason| reason.source), &self.verdict.disposition) {
-            (Some(Source::Check(Check::Reputation | Check::Strangers)), Disposition::Defer) => {
-                Line::literal(PRIVATE_DEFERRED)
-            }
-            (Some(Source::Check(Check::Reputation | Check::Strangers)), _) => Line::literal(PRIVATE),
+            (Some(Source::Check(check)), Disposition::Defer) if is_private(check) => Line::literal(PRIVATE_DEFERRED),
+            (Some(Source::Check(check)), _) if is_private(check) => Line::literal(PRIVATE),
             (Some(Source::Check(Check::Rate)), Disposition::Defer) => Line::literal(TOO_MUCH_NOW),
             (Some(Source::Check(Check::Rate)), _) => Line::literal(TOO_MUCH),
             _ => self.reason(),
@@ -181,6 +182,11 @@ impl Target<'_> {
             Progress::Open => deferred(reply.text()),
         }
     }
+}
+
+/// What rests on what people here said of their mail.
+fn is_private(check: Check) -> bool {
+    matches!(check, Check::Reputation | Check::Strangers | Check::Junk | Check::Links)
 }
 
 fn deferred(why: &str) -> Outcome {

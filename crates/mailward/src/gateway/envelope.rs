@@ -167,6 +167,11 @@ impl Envelope {
         self.guest.tls.as_ref()
     }
 
+    /// Whether the client certainly sent without encryption. Of a client that a trusted proxy speaks for nobody knows.
+    pub fn is_plaintext(&self) -> bool {
+        self.guest.tls.is_none() && !self.guest.is_trusted && !self.guest.is_unknown
+    }
+
     /// As whom the client had logged in, if a trusted proxy said so.
     pub fn login(&self) -> Option<&Line> {
         self.guest.login.as_ref()
@@ -365,6 +370,7 @@ fn recipient(envelope: &Envelope, address: Address, domain: Arc<DomainView>) -> 
         rates: Fact::NotAsked,
         standing: Fact::NotAsked,
         greylist: Fact::NotAsked,
+        junk: Fact::NotAsked,
         address,
     };
     Recipient { facts, domain }

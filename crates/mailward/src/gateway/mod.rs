@@ -22,6 +22,7 @@ pub use sent::is_automatic;
 use crate::body::{Body, Spool};
 use crate::config::Config;
 use crate::domains::{Domains, Found, Roots};
+use crate::filter::Filters;
 use crate::inquiry::{Inquiry, Seat, Subject};
 use crate::metrics::METRICS;
 use crate::quarantine::{Budget, Quarantine};
@@ -32,7 +33,7 @@ use judge::evidence::{ContentFacts, Fact, MessageFacts, Origin};
 use judge::verdict::{Disposition, Verdict};
 use mail::{Line, Message, Reply};
 use rejects::GreylistedOctets;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use store::{MailwardId, Store};
 use tokio::time::Instant;
@@ -61,6 +62,7 @@ pub struct Gateway {
     runtime: RwLock<Arc<Runtime>>,
     relays: Relays,
     store: Arc<Store>,
+    filters: Filters,
     seal: Seal,
     doors: Arc<Doors>,
     greylisted: GreylistedOctets,
@@ -142,11 +144,12 @@ fn quarantine_settings(config: &Config) -> crate::quarantine::Settings {
 impl Gateway {
     /// Takes over what was opened.
     pub fn new(runtime: Runtime, store: Store, seal: Seal) -> Gateway {
-        let runtime = RwLock::new(Arc::new(runtime));
+        let (runtime, store) = (RwLock::new(Arc::new(runtime)), Arc::new(store));
         Gateway {
             runtime,
             relays: Relays::default(),
-            store: Arc::new(store),
+            filters: Filters::over(Arc::clone(&store)),
+            store,
             seal,
             doors: Arc::default(),
             greylisted: GreylistedOctets::default(),
@@ -171,6 +174,11 @@ impl Gateway {
     /// The context store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What mailboxes learned of content.
+    pub fn filters(&self) -> &Filters {
+        &self.filters
     }
 
     /// The connections to next hops.
@@ -207,16 +215,19 @@ impl Gateway {
             content: content_facts(&message, &body),
             origin: Origin::default(),
             virus: Fact::NotAsked,
+            links: Fact::NotAsked,
         };
-        let verdicts = verdicts(
-            &runtime.inquiry,
-            &mut envelope,
-            &message,
-            &body,
-            &mut facts,
-            &self.store,
-        )
-        .await;
+        let subject = Subject {
+            message: &message,
+            body: &body,
+            is_client_unknown: envelope.is_client_unknown(),
+            memory: Some(&self.store),
+            filters: Some(&self.filters),
+            is_plaintext: envelope.is_plaintext(),
+            features: OnceLock::new(),
+        };
+        let verdicts = verdicts(&runtime.inquiry, &mut envelope, &subject, &mut facts).await;
+        let features = learnable(&envelope).then(|| subject.features());
         let targets = targets(&envelope, verdicts);
         let sent_s = facts.received_s;
         let id = MailwardId::new(facts.received_s, chance());
@@ -230,6 +241,7 @@ impl Gateway {
             id,
             now: &now,
             started,
+            features,
             deadline: Deadline::within(started, Duration::from_secs(runtime.config.limits.answer_s)),
         };
         let reply = self.act(case).await;
@@ -251,17 +263,9 @@ fn content_facts(message: &Message<'_>, body: &Body) -> ContentFacts {
 async fn verdicts(
     inquiry: &Inquiry,
     envelope: &mut Envelope,
-    message: &Message<'_>,
-    body: &Arc<Body>,
+    subject: &Subject<'_>,
     facts: &mut MessageFacts,
-    memory: &Store,
 ) -> Vec<Verdict> {
-    let subject = Subject {
-        message,
-        body,
-        is_client_unknown: envelope.is_client_unknown(),
-        memory: Some(memory),
-    };
     let mut seats: Vec<Seat<'_>> = envelope
         .recipients_mut()
         .iter_mut()
@@ -274,7 +278,14 @@ async fn verdicts(
     if seats.is_empty() {
         return Vec::new();
     }
-    inquiry.judge(&subject, facts, &mut seats).await
+    inquiry.judge(subject, facts, &mut seats).await
+}
+
+/// Whether somebody may label the message later, so that its features are worth keeping: a user whose domain asks the
+/// content filter.
+fn learnable(envelope: &Envelope) -> bool {
+    let mut recipients = envelope.recipients().iter();
+    recipients.any(|one| one.facts.user.is_accepted() && one.domain.policy().checks.junk.is_some())
 }
 
 /// Every recipient with its verdict.

@@ -1,5 +1,5 @@
-//! What the mailbox's own memory keeps out, and yet may be had: copies of what `reputation`, `strangers` and
-//! `greylisting` refuse or defer.
+//! What the mailbox's own memory keeps out, or the message's content, and yet may be had: copies of what `reputation`,
+//! `strangers`, `greylisting` and `links` refuse or defer.
 //!
 //! A copy is known by its message, so that a sender who comes again makes no second one, and the one there is goes as
 //! soon as the mailbox has got the message. Whoever releases a copy gets it once: when the sender comes again, he is told
@@ -60,7 +60,7 @@ fn keeper(target: &Target<'_>) -> Option<Check> {
     match (decisive.source, &target.verdict.disposition) {
         _ if target.waits_for_trouble() => None,
         (
-            Source::Check(check @ (Check::Reputation | Check::Strangers)),
+            Source::Check(check @ (Check::Reputation | Check::Strangers | Check::Junk | Check::Links)),
             Disposition::Reject(_) | Disposition::Defer,
         ) => Some(check),
         (Source::Check(Check::Greylisting), Disposition::Defer) => Some(Check::Greylisting),
@@ -216,7 +216,12 @@ impl Gateway {
         let before = case.which(has_it).into_iter().filter_map(|n| {
             let (mailbox, view) = case.targets[n].local?;
             let checks = &view.policy().checks;
-            let keeps = [&checks.reputation, &checks.strangers, &checks.greylisting];
+            let keeps = [
+                &checks.reputation,
+                &checks.strangers,
+                &checks.greylisting,
+                &checks.links,
+            ];
             let keeps = keeps.iter().any(|rule| rule.is_some());
             keeps.then(|| (mailbox.clone(), case.kept_key(n)))
         });

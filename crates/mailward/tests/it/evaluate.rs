@@ -72,6 +72,67 @@ fn figures_scores_and_the_curve_are_of_the_same_mail() {
 }
 
 #[test]
+fn another_filters_scores_are_compared_message_by_message() {
+    let dir = index();
+    // One that ranks all mail the wrong way round.
+    let scores: String = (0..20).map(|n| ["ham 1\n", "spam -1\n"][n % 2]).collect();
+    fs::write(dir.path().join("worse"), &scores).expect("our own directory");
+    let (text, errors, code) = evaluate(dir.path(), &["index", "--beside", "worse=worse", "--svg", "both.svg"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(
+        text.contains("beside worse: ") && text.contains("better in 100.0 % of draws"),
+        "{text}"
+    );
+    let svg = fs::read_to_string(dir.path().join("both.svg")).expect("a curve");
+    assert!(
+        svg.contains(">worse</text>") && svg.contains(">mailward</text>"),
+        "{svg}"
+    );
+    let (json, errors, code) = evaluate(dir.path(), &["index", "--beside", "worse", "--json"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["beside"]["above_curve"]["theirs"], 100.0, "{json}");
+
+    for (scores, told) in [
+        ("ham 1\n".to_owned(), "worse: 1 scores for 20 messages"),
+        (
+            scores.replacen("ham", "spam", 1),
+            "worse:1: `spam 1`, but the index says ham",
+        ),
+        (
+            scores.replacen("-1", "NaN", 1),
+            "worse:2: neither `spam SCORE` nor `ham SCORE`: `spam NaN`",
+        ),
+        (scores.replacen("ham 1", "ham", 1), "worse:1: neither"),
+    ] {
+        fs::write(dir.path().join("worse"), scores).expect("our own directory");
+        let (said, errors, code) = evaluate(dir.path(), &["index", "--beside", "worse"]);
+        assert_eq!((said.as_str(), code), ("", Some(2)), "{errors}");
+        assert!(errors.contains(told) && errors.contains("hint: "), "{told}: {errors}");
+    }
+}
+
+#[test]
+fn what_is_exported_is_what_was_read() {
+    let dir = index();
+    let (_, errors, code) = evaluate(dir.path(), &["index", "--hide", "subject", "--export", "shown"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let index = fs::read_to_string(dir.path().join("shown/index")).expect("an index");
+    assert!(
+        index.starts_with("ham 000000.eml\nspam 000001.eml\n") && index.lines().count() == 20,
+        "{index}"
+    );
+    let first = fs::read_to_string(dir.path().join("shown/000000.eml")).expect("a message");
+    assert_eq!(
+        first,
+        "From: Ann <ann@team.example>\r\n\r\nThe meeting is on Monday, bring the plan.\r\n"
+    );
+    // Nothing is written over what is there.
+    let (_, errors, code) = evaluate(dir.path(), &["index", "--export", "shown"]);
+    assert!(code == Some(2) && errors.contains("shown: File exists"), "{errors}");
+}
+
+#[test]
 fn what_is_no_index_is_named_with_its_line() {
     let dir = index();
     for (text, told) in [

@@ -86,6 +86,7 @@ pub fn record(id: MailwardId, received_s: i64, recipients: usize) -> Record {
             },
             origin: Origin::default(),
             virus: Fact::NotAsked,
+            links: Fact::NotAsked,
         },
         recipients: (0..recipients)
             .map(|n| RecipientRecord {
@@ -119,6 +120,7 @@ fn recipient(address: &str) -> RecipientFacts {
         rates: Fact::NotAsked,
         standing: Fact::NotAsked,
         greylist: Fact::NotAsked,
+        junk: Fact::NotAsked,
     }
 }
 
@@ -233,6 +235,7 @@ fn message_facts() -> impl Strategy<Value = MessageFacts> {
                 content,
                 origin,
                 virus,
+                links: Fact::NotAsked,
             },
         )
 }
@@ -287,6 +290,7 @@ fn recipient_facts() -> impl Strategy<Value = RecipientFacts> {
                     rates,
                     standing: Fact::NotAsked,
                     greylist,
+                    junk: Fact::NotAsked,
                 }
             },
         )

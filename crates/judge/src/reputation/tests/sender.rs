@@ -88,6 +88,7 @@ fn facts() -> MessageFacts {
             ..Origin::default()
         },
         virus: Fact::NotAsked,
+        links: Fact::NotAsked,
     }
 }
 

@@ -3,10 +3,12 @@
 use super::super::*;
 use crate::auth::author::Author;
 use crate::auth::dmarc::{Dmarc, DmarcResult};
+use crate::auth::org::PublicSuffixes;
 use crate::auth::spf::{Spf, SpfResult};
 use crate::dnsbl::{ZoneFact, ZoneFinding, parse_zones};
 use crate::evidence::{ContentFacts, Origin};
 use crate::greylist::{GreylistFact, Stranger};
+use crate::links::Links;
 use crate::policy::default_rule;
 use crate::rates::{Amount, Rate, RateNetwork};
 use crate::reputation::{Method, Repute};
@@ -28,6 +30,10 @@ pub const GREYLIST: Needs = Needs {
     greylist: true,
     ..needs(false, false, false, false)
 };
+pub const LINKS: Needs = Needs {
+    links: true,
+    ..needs(false, false, false, false)
+};
 
 pub const fn needs(origin: bool, zones: bool, virus: bool, standing: bool) -> Needs {
     Needs {
@@ -37,6 +43,8 @@ pub const fn needs(origin: bool, zones: bool, virus: bool, standing: bool) -> Ne
         standing,
         rates: false,
         greylist: false,
+        junk: false,
+        links: false,
     }
 }
 
@@ -48,6 +56,8 @@ pub fn both(a: Needs, b: Needs) -> Needs {
         standing: a.standing || b.standing,
         rates: a.rates || b.rates,
         greylist: a.greylist || b.greylist,
+        junk: a.junk || b.junk,
+        links: a.links || b.links,
     }
 }
 
@@ -114,6 +124,17 @@ pub fn greylist(has_passed: bool) -> Fact<GreylistFact> {
     })
 }
 
+/// Those of a page.
+pub fn links(html: &str) -> Fact<Links> {
+    let octets = ["Content-Type: text/html\r\n\r\n", html].concat();
+    Fact::Found(Links::read(octets.as_bytes(), &PublicSuffixes::BuiltIn))
+}
+
+/// Nobody has such a link who does not deceive.
+pub const DECEIT: &str = "<a href='http://203.0.113.5/'>https://bank.com/</a>";
+/// Many have such a link who count clicks.
+pub const ELSEWHERE: &str = "<a href='https://bit.ly/a'>https://ann.com/</a>";
+
 /// So many messages within a minute from the client.
 pub fn rates(messages: u64) -> Fact<Vec<(RateNetwork, Rate)>> {
     let network = RateNetwork {
@@ -167,6 +188,7 @@ pub fn new() -> Case {
             content: ContentFacts::gather(&Message::parse(text), text.len() as u64),
             origin,
             virus: Fact::Found(VirusScan::Clean),
+            links: Fact::Found(Links::default()),
         },
         recipient: RecipientFacts {
             address: Address::parse("bob@our.example").unwrap(),
@@ -181,6 +203,7 @@ pub fn new() -> Case {
             rates: Fact::Found(Vec::new()),
             standing: standing(None, false),
             greylist: greylist(false),
+            junk: Fact::NotAsked,
         },
         policy: Policy::default(),
     }
@@ -290,6 +313,12 @@ impl Case {
         self.check("greylisting", default_rule("greylisting"))
     }
 
+    /// It has a link.
+    pub fn links_to(self, html: &str) -> Case {
+        self.with(|case| case.message.links = links(html))
+            .check("links", default_rule("links"))
+    }
+
     /// A mailing list vouches for it.
     pub fn of_list(self) -> Case {
         self.with(|case| {
@@ -338,6 +367,7 @@ impl Case {
                 ..Origin::default()
             };
             case.message.virus = Fact::NotAsked;
+            case.message.links = Fact::NotAsked;
             case.recipient.zones = Fact::NotAsked;
             case.recipient.standing = Fact::NotAsked;
             case.recipient.rates = Fact::NotAsked;
@@ -367,6 +397,9 @@ impl Case {
         }
         if needs.virus {
             self.message.virus = from.message.virus.clone();
+        }
+        if needs.links {
+            self.message.links = from.message.links.clone();
         }
         if needs.zones {
             self.recipient.zones = from.recipient.zones.clone();

@@ -49,7 +49,7 @@ fn any_dmarc() -> impl Strategy<Value = Fact<Dmarc>> {
 }
 
 const LINES: &str = "bl.example\nmild.example score\ngood.example allow\n";
-const SWITCHED: [&str; 11] = [
+const SWITCHED: [&str; 12] = [
     "helo",
     "date",
     "dnsbl",
@@ -61,6 +61,7 @@ const SWITCHED: [&str; 11] = [
     "rate",
     "strangers",
     "greylisting",
+    "links",
 ];
 
 prop_compose! {
@@ -73,7 +74,8 @@ prop_compose! {
             standing(Some(Repute::NotJunk), true), standing(Some(Repute::NotJunk), false),
             new().little(None).recipient.standing, new().little(Some(Repute::Junk)).recipient.standing]),
         rates in any_fact(vec![rates(0), rates(500)]),
-        greylist in any_fact(vec![greylist(false), greylist(true)]),
+        (greylist, links) in (any_fact(vec![greylist(false), greylist(true)]),
+            any_fact(vec![links(""), links(DECEIT), links(ELSEWHERE)])),
         are_listed in any::<[bool; 3]>(),
         white in 0..5_u8,
         [is_black, is_unknown, has_shadow, of_list] in proptest::array::uniform4(proptest::bool::weighted(0.15)),
@@ -103,6 +105,7 @@ prop_compose! {
         case.message.origin.spf_mail_from = spf;
         case.message.origin.dmarc = dmarc;
         case.message.virus = virus;
+        case.message.links = links;
         case.message.content.has_date = has_date;
         case.message.helo = line(if good_helo { "mx.ann.example" } else { "localhost" });
         case.recipient.standing = standing;
@@ -139,6 +142,7 @@ proptest! {
             case.fill(needs, &full);
             let is_known = before.message.origin == case.message.origin
                 && before.message.virus == case.message.virus
+                && before.message.links == case.message.links
                 && before.recipient.zones == case.recipient.zones
                 && before.recipient.standing == case.recipient.standing
                 && before.recipient.rates == case.recipient.rates

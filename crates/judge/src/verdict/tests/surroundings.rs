@@ -1,4 +1,4 @@
-//! What surrounds reputation: rates, strangers, greylisting, allowed lists.
+//! What surrounds reputation: rates, strangers, greylisting, allowed lists, content.
 
 use super::case::*;
 use super::*;
@@ -223,4 +223,110 @@ fn an_allowed_list_is_spared_what_asks_who_it_is() {
             "black_list decisive, dmarc evidence, reputation evidence, greylisting evidence, lists overruled",
         ),
     ]);
+}
+
+#[test]
+fn links_come_behind_what_is_known_of_the_sender() {
+    let unproven = |case: &mut Case| {
+        case.message.origin.dmarc = dmarc(DmarcResult::Fail, Wish::None);
+        case.message.origin.author = Fact::Found(Author::One {
+            address: line("ann@ann.com"),
+            domain: mail::Domain::parse("ann.com").unwrap(),
+        });
+    };
+    expect(vec![
+        ("deceit", new().links_to(DECEIT), POLICY, "links decisive"),
+        (
+            "greylisting is first",
+            new().greylisted().links_to(DECEIT),
+            Disposition::Defer,
+            "greylisting decisive, links overruled",
+        ),
+        (
+            "a counter of clicks",
+            new().links_to(ELSEWHERE),
+            Disposition::Accept,
+            "links evidence",
+        ),
+        (
+            "the same in the name of an author whom nothing proves",
+            new().links_to(ELSEWHERE).with(unproven),
+            POLICY,
+            "links decisive",
+        ),
+        (
+            "the same, and nobody could say who wrote it",
+            new()
+                .links_to(ELSEWHERE)
+                .with(unproven)
+                .with(|case| case.message.origin.dmarc = dmarc(DmarcResult::TempError, Wish::None)),
+            Disposition::Accept,
+            "links evidence",
+        ),
+    ]);
+}
+
+#[test]
+fn whom_the_mailbox_knows_is_spared_what_is_said_of_links() {
+    expect(vec![
+        (
+            "whom the mailbox welcomes",
+            new().stands(Repute::NotJunk, true).links_to(DECEIT),
+            Disposition::Accept,
+            "reputation evidence, links evidence",
+        ),
+        (
+            "the same, where nobody could read it",
+            new()
+                .stands(Repute::NotJunk, true)
+                .check("links", defers())
+                .with(|case| case.message.links = Fact::Unavailable(line("too much mail"))),
+            Disposition::Accept,
+            "reputation evidence",
+        ),
+        (
+            "nobody could read it",
+            new()
+                .check("links", defers())
+                .with(|case| case.message.links = Fact::Unavailable(line("too much mail"))),
+            Disposition::Defer,
+            "links decisive, links evidence",
+        ),
+        (
+            "whom it does not know for certain",
+            new().stands(Repute::NotJunk, false).links_to(DECEIT),
+            POLICY,
+            "reputation evidence, links decisive",
+        ),
+        (
+            "a list that may write here",
+            new().of_list().links_to(DECEIT),
+            Disposition::Accept,
+            "links evidence, lists decisive",
+        ),
+        (
+            "as evidence",
+            new().links_to(DECEIT).check("links", Rule::soft()),
+            Disposition::Accept,
+            "links evidence",
+        ),
+    ]);
+}
+
+#[test]
+fn links_are_read_only_where_they_may_decide() {
+    let asked = |case: Case| case.unasked().needs();
+    assert_eq!(asked(new().links_to(DECEIT)), both(ORIGIN, LINKS));
+    assert_eq!(asked(new().white_ip().links_to(DECEIT)), ORIGIN);
+    assert_eq!(asked(new().helo(Rule::default()).links_to(DECEIT)), Needs::default());
+    // The mail of friends is not read for it.
+    let known = new().stands(Repute::NotJunk, true).links_to(DECEIT);
+    let mut case = known.clone().unasked();
+    for _ in 0..3 {
+        let needs = case.needs();
+        assert!(!needs.links, "{needs:?}");
+        case.fill(needs, &known);
+    }
+    assert_eq!(case.verdict().disposition, Disposition::Accept);
+    assert!(case.message.links.is_open());
 }

@@ -1,6 +1,8 @@
 //! The figures by which filters are compared (those of the TREC spam track, 2005 to 2007).
 
 use super::Cost;
+use super::beside::{Comparison, Other};
+use super::ranking::{Draws, Ranking, interval};
 use judge::junk::Size;
 use serde::Serialize;
 
@@ -14,7 +16,9 @@ pub(super) struct Judged {
 }
 
 /// From how many messages on the cold start is over.
-const COLD: usize = 1_000;
+pub(super) const COLD: usize = 1_000;
+/// The share of wanted mail that may be lost where missed junk is counted.
+pub(super) const LOST_MAX: f64 = 0.001;
 /// At which probabilities mistakes are counted.
 const THRESHOLDS: [f64; 6] = [0.1, 0.5, 0.9, 0.95, 0.99, 0.999];
 /// How many times the messages are drawn again for the interval.
@@ -42,6 +46,9 @@ pub(super) struct Figures {
     pub classify_cpu_ms: f64,
     pub train_cpu_ms: f64,
     pub model_octets: usize,
+    /// Another filter on the same mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Comparison>,
 }
 
 /// Mistakes if mail from this probability on is junk.
@@ -54,8 +61,8 @@ pub(super) struct Threshold {
 
 impl Figures {
     /// None without junk or without wanted mail.
-    pub fn of(judged: &[Judged], cost: &Cost, took_s: f64) -> Option<Figures> {
-        let sorted = sorted(judged);
+    pub fn of(judged: &[Judged], cost: &Cost, took_s: f64, other: Option<&Other>) -> Option<Figures> {
+        let ranking = Ranking::of(judged);
         let junk = judged.iter().filter(|one| one.is_junk).count();
         let wanted = judged.len() - junk;
         if junk == 0 || wanted == 0 {
@@ -67,10 +74,10 @@ impl Figures {
             messages: judged.len(),
             junk,
             wanted,
-            above_curve_percent: above_curve(&sorted, |_| 1)?,
-            interval_percent: interval(&sorted),
-            missed_percent: missed_at(judged, 0.001)?,
-            missed_later_percent: missed_at(&later, 0.001),
+            above_curve_percent: ranking.above_curve(|_| 1)?,
+            interval_percent: above_curve_interval(judged, &ranking),
+            missed_percent: ranking.missed(LOST_MAX, |_| 1)?,
+            missed_later_percent: Ranking::of(&later).missed(LOST_MAX, |_| 1),
             lam_percent: lam(judged, 0.5),
             thresholds: THRESHOLDS.map(|probability| mistakes(judged, probability)).to_vec(),
             log_loss: log_loss(judged),
@@ -78,105 +85,18 @@ impl Figures {
             classify_cpu_ms: each(cost.classify_s, cost.classified),
             train_cpu_ms: each(cost.train_s, cost.taught),
             model_octets: Size::MAILBOX.octets(),
+            beside: other.and_then(|other| Comparison::of(judged, other)),
         })
     }
 }
 
-fn sorted(judged: &[Judged]) -> Vec<Judged> {
-    let mut sorted = judged.to_vec();
-    sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
-    sorted
-}
-
-/// The area above the curve in percent, of messages in order of their scores, each so many times.
-fn above_curve(sorted: &[Judged], times: impl Fn(usize) -> u64) -> Option<f64> {
-    let (mut wanted, mut junk, mut wrong) = (0_u64, 0_u64, 0.0);
-    let mut at = 0;
-    while let Some(first) = sorted.get(at) {
-        let ties = sorted[at..]
-            .iter()
-            .take_while(|one| one.probability == first.probability)
-            .count();
-        let (mut wanted_here, mut junk_here) = (0, 0);
-        for (index, one) in sorted.iter().enumerate().skip(at).take(ties) {
-            match one.is_junk {
-                true => junk_here += times(index),
-                false => wanted_here += times(index),
-            }
-        }
-        // A wanted message is wrong with all junk that scores less, and half with what scores the same.
-        wrong += wanted_here as f64 * (junk as f64 + junk_here as f64 / 2.0);
-        wanted += wanted_here;
-        junk += junk_here;
-        at += ties;
-    }
-    (wanted > 0 && junk > 0).then(|| 100.0 * wrong / (wanted as f64 * junk as f64))
-}
-
-/// Junk and wanted mail are drawn apart, as many as there are, with the same numbers at every run.
-fn interval(sorted: &[Judged]) -> [f64; 2] {
-    let of = |is_junk| {
-        (0..sorted.len())
-            .filter(|&at| sorted[at].is_junk == is_junk)
-            .collect::<Vec<_>>()
-    };
-    let sorts = [of(true), of(false)];
-    let mut state = 1_u64;
-    let mut areas: Vec<f64> = (0..DRAWS)
-        .filter_map(|_| {
-            let mut times = vec![0_u64; sorted.len()];
-            for sort in &sorts {
-                for _ in 0..sort.len() {
-                    times[sort[draw(&mut state, sort.len())]] += 1;
-                }
-            }
-            above_curve(sorted, |at| times[at])
-        })
-        .collect();
-    areas.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        areas
-            .get((share * areas.len() as f64) as usize)
-            .copied()
-            .unwrap_or_default()
-    };
-    [at(0.025), at(0.975)]
-}
-
-/// A number below a bound, by splitmix64.
-fn draw(state: &mut u64, below: usize) -> usize {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((mixed ^ mixed >> 31) % below as u64) as usize
-}
-
-/// Points of the curve from the lowest threshold on: shares of wanted mail lost and of junk missed.
-pub(super) fn curve(judged: &[Judged]) -> Vec<(f64, f64)> {
-    let sorted = sorted(judged);
-    let junk = sorted.iter().filter(|one| one.is_junk).count();
-    let wanted = sorted.len() - junk;
-    let (mut lost, mut missed) = (wanted, 0);
-    let mut points = Vec::new();
-    for (at, one) in sorted.iter().enumerate() {
-        if at == 0 || sorted[at - 1].probability < one.probability {
-            points.push((lost as f64 / wanted.max(1) as f64, missed as f64 / junk.max(1) as f64));
-        }
-        match one.is_junk {
-            true => missed += 1,
-            false => lost -= 1,
-        }
-    }
-    points.push((0.0, 1.0));
-    points
-}
-
-/// Percent of junk missed at the lowest threshold that loses no larger share of wanted mail.
-fn missed_at(judged: &[Judged], lost_max: f64) -> Option<f64> {
-    let has = |is_junk| judged.iter().any(|one| one.is_junk == is_junk);
-    let points = curve(judged);
-    let point = points.iter().find(|(lost, _)| *lost <= lost_max)?;
-    (has(true) && has(false)).then_some(100.0 * point.1)
+fn above_curve_interval(judged: &[Judged], ranking: &Ranking) -> [f64; 2] {
+    let mut draws = Draws::new(judged);
+    let areas = (0..DRAWS).filter_map(|_| {
+        let times = draws.again();
+        ranking.above_curve(|at| times[at])
+    });
+    interval(areas.collect())
 }
 
 /// How many of a sort, and how many of them on the wrong side.

@@ -3,16 +3,19 @@
 //! The test is online, as filters are compared: each message is classified by what was learned from those before it, and
 //! then learned from. It starts from nothing, and writes nothing but what it is asked for.
 
+mod beside;
 mod figures;
 mod mailboxes;
 mod page;
+mod ranking;
 #[cfg(test)]
 mod tests;
 
-use super::{Trouble, harmless, harmless_json};
+use super::{Trouble, harmless_json};
+use beside::{Other, Source};
 use clap::Args;
 use figures::{Figures, Judged};
-use judge::content::Features;
+use judge::content::{Features, OCTETS_MAX};
 use mail::Message;
 use mailboxes::Mailboxes;
 use rustix::time::{ClockId, clock_gettime};
@@ -22,8 +25,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Of a message its beginning is judged, as at the door.
-const MESSAGE_OCTETS_MAX: u64 = 256 * 1024;
 /// An index is not longer than this.
 const INDEX_OCTETS_MAX: u64 = 256 * 1024 * 1024;
 /// How many messages pass between two lines of progress.
@@ -48,6 +49,12 @@ pub(super) struct Options {
     /// Write a line `spam SCORE` or `ham SCORE` for each message classified
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
+    /// Compare with the scores that another filter gave the same messages, in the same order
+    #[arg(long, value_name = "[NAME=]FILE")]
+    beside: Option<Source>,
+    /// Write the messages as they are read, with an index, so that another filter can be given the same
+    #[arg(long, value_name = "FOLDER")]
+    export: Option<PathBuf>,
     /// Draw the curve of junk missed against wanted mail lost
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -74,20 +81,27 @@ struct Cost {
 pub(super) fn run(options: &Options) -> Result<ExitCode, Trouble> {
     let mut entries = index(&options.index)?;
     entries.truncate(options.limit.unwrap_or(usize::MAX));
+    let other = match &options.beside {
+        Some(source) => Some(Other::read(source, &entries, options.batch.unwrap_or(0))?),
+        None => None,
+    };
+    if let Some(folder) = &options.export {
+        export(folder, &entries, &options.hide)?;
+    }
     let begun = Instant::now();
     let (judged, cost) = judge_all(&entries, options)?;
     let took_s = begun.elapsed().as_secs_f64();
     if let Some(path) = &options.scores {
         write(path, &page::scores(&judged))?;
     }
-    let Some(figures) = Figures::of(&judged, &cost, took_s) else {
+    let Some(figures) = Figures::of(&judged, &cost, took_s, other.as_ref()) else {
         return Err(Trouble::hint(
             "both junk and wanted mail are needed among the messages classified",
             "each line of an index is `spam PATH` or `ham PATH`",
         ));
     };
     if let Some(path) = &options.svg {
-        write(path, &page::svg(&judged))?;
+        write(path, &page::svg(&judged, other.as_ref()))?;
     }
     let text = match options.json {
         true => harmless_json(&serde_json::to_string_pretty(&figures).map_err(Trouble::new)?) + "\n",
@@ -136,15 +150,16 @@ fn cpu_s() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-fn index(path: &Path) -> Result<Vec<Entry>, Trouble> {
-    let octets = read(path, INDEX_OCTETS_MAX + 1)?;
+/// What was read of a list as text, unless it is longer than any.
+fn text_of(octets: Vec<u8>, path: &Path) -> Result<String, Trouble> {
     if octets.len() as u64 > INDEX_OCTETS_MAX {
-        return Err(Trouble::new(format!(
-            "{}: too large for an index",
-            harmless(path.display())
-        )));
+        return Err(Trouble::new(format!("{}: too large for a list", path.display())));
     }
-    let text = String::from_utf8_lossy(&octets);
+    Ok(String::from_utf8_lossy(&octets).into_owned())
+}
+
+fn index(path: &Path) -> Result<Vec<Entry>, Trouble> {
+    let text = text_of(read(path, INDEX_OCTETS_MAX + 1)?, path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
@@ -175,7 +190,7 @@ fn wrong_line(path: &Path, number: usize, line: &str) -> Trouble {
 
 /// The beginning of a message, without the fields that are hidden.
 fn message(path: &Path, hide: &[String]) -> Result<Vec<u8>, Trouble> {
-    let octets = read(path, MESSAGE_OCTETS_MAX)?;
+    let octets = read(path, OCTETS_MAX as u64)?;
     if hide.is_empty() {
         return Ok(octets);
     }
@@ -191,6 +206,22 @@ fn message(path: &Path, hide: &[String]) -> Result<Vec<u8>, Trouble> {
     left.extend_from_slice(b"\r\n");
     left.extend_from_slice(message.body());
     Ok(left)
+}
+
+/// Into a folder that is not there yet, so that nothing is mixed with what is.
+fn export(folder: &Path, entries: &[Entry], hide: &[String]) -> Result<(), Trouble> {
+    let trouble = |error| Trouble::new(format!("{}: {error}", folder.display()));
+    std::fs::create_dir(folder).map_err(trouble)?;
+    let mut lines = String::new();
+    for (number, entry) in entries.iter().enumerate() {
+        let name = format!("{number:06}.eml");
+        let path = folder.join(&name);
+        let octets = message(&entry.path, hide)?;
+        std::fs::write(&path, octets).map_err(|error| Trouble::new(format!("{}: {error}", path.display())))?;
+        let label = if entry.is_junk { "spam" } else { "ham" };
+        lines += &format!("{label} {name}\n");
+    }
+    write(&folder.join("index"), &lines)
 }
 
 fn read(path: &Path, octets_max: u64) -> Result<Vec<u8>, Trouble> {

@@ -1,6 +1,8 @@
 //! The figures as text, scores as lines, and the curve as a picture.
 
-use super::figures::{Figures, Judged, curve};
+use super::beside::{Comparison, Figure, Other};
+use super::figures::{Figures, Judged};
+use super::ranking::Ranking;
 use std::fmt::{self, Write};
 
 impl fmt::Display for Figures {
@@ -47,7 +49,37 @@ impl fmt::Display for Figures {
             f,
             "model          {:.1} MiB",
             self.model_octets as f64 / f64::from(1 << 20)
-        )
+        )?;
+        match &self.beside {
+            Some(comparison) => comparison.fmt(f),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "beside {}: ours, theirs, ours less theirs with its 95 % interval, and how often ours is better if the same \
+             messages are drawn for both",
+            self.name
+        )?;
+        let mut row = |name: &str, figure: &Figure, places: usize| {
+            let (ours, theirs, [low, high]) = (figure.ours, figure.theirs, figure.interval);
+            writeln!(
+                f,
+                "{name:<14} {ours:.places$} %, {theirs:.places$} %, {:+.places$} [{low:+.places$} to {high:+.places$}], \
+                 better in {:.1} % of draws",
+                figure.difference, figure.better_percent
+            )
+        };
+        row("1-ROCA", &self.above_curve, 4)?;
+        row("junk missed", &self.missed, 2)?;
+        match &self.missed_later {
+            Some(later) => row("after 1,000", later, 2),
+            None => Ok(()),
+        }
     }
 }
 
@@ -66,13 +98,18 @@ const SIDE: f64 = 480.0;
 const MARGIN: f64 = 60.0;
 /// Both axes go from 0.01 % to 100 %, in powers of ten.
 const DECADES: f64 = 4.0;
+/// Colours of a picture that is seen on light and on dark pages; theirs is dashed too, for those who see no colours.
+const STYLE: &str = "<style>text{font:12px sans-serif;fill:#333}.page{fill:#fff}path{fill:none}.grid{stroke:#ccc}\
+.ours{stroke:#06c;stroke-width:2}.theirs{stroke:#c40;stroke-width:2;stroke-dasharray:6 3}\
+@media(prefers-color-scheme:dark){text{fill:#ddd}.page{fill:#161616}.grid{stroke:#444}.ours{stroke:#5af}\
+.theirs{stroke:#f96}}</style>\n";
 
 /// Junk missed against wanted mail lost, both axes logarithmic: filters differ near the corner.
-pub(super) fn svg(judged: &[Judged]) -> String {
-    let all = SIDE + 2.0 * MARGIN;
+pub(super) fn svg(judged: &[Judged], other: Option<&Other>) -> String {
+    let (all, end) = (SIDE + 2.0 * MARGIN, MARGIN + SIDE);
     let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {all} {all}\" font-family=\"sans-serif\" \
-         font-size=\"12\">\n<rect width=\"{all}\" height=\"{all}\" fill=\"white\"/>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {all} {all}\" width=\"{all}\" height=\"{all}\">\n\
+         {STYLE}<rect class=\"page\" width=\"{all}\" height=\"{all}\"/>\n"
     );
     for (label, share) in [
         ("0.01 %", 1e-4),
@@ -82,29 +119,63 @@ pub(super) fn svg(judged: &[Judged]) -> String {
         ("100 %", 1.0),
     ] {
         let (x, y) = place(share, share);
-        let (end, low) = (MARGIN + SIDE, MARGIN + SIDE + 18.0);
         let _ = writeln!(
             text,
-            "<path d=\"M{x:.1} {MARGIN}V{end}M{MARGIN} {y:.1}H{end}\" stroke=\"#ccc\"/>\
-             <text x=\"{x:.1}\" y=\"{low}\" text-anchor=\"middle\">{label}</text>\
+            "<path class=\"grid\" d=\"M{x:.1} {MARGIN}V{end}M{MARGIN} {y:.1}H{end}\"/>\
+             <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>\
              <text x=\"{}\" y=\"{y:.1}\" text-anchor=\"end\">{label}</text>",
+            end + 18.0,
             MARGIN - 6.0
         );
     }
-    let points = curve(judged).into_iter().map(|(lost, missed)| place(lost, missed));
-    let mut path = String::new();
-    for (at, (x, y)) in points.enumerate() {
-        let _ = write!(path, "{}{x:.1} {y:.1}", if at == 0 { 'M' } else { 'L' });
+    let theirs = other.map(|other| ("theirs", other.name.as_str(), other.judged.as_slice()));
+    for (number, (class, name, judged)) in theirs.into_iter().chain([("ours", "mailward", judged)]).enumerate() {
+        let (x, y) = (end - 150.0, MARGIN + 20.0 + 18.0 * number as f64);
+        let _ = writeln!(
+            text,
+            "<path class=\"{class}\" d=\"{}M{x} {}h30\"/><text x=\"{}\" y=\"{y}\">{}</text>",
+            line(judged),
+            y - 4.0,
+            x + 36.0,
+            escaped(name)
+        );
     }
     let middle = all / 2.0;
     let _ = writeln!(
         text,
-        "<path d=\"{path}\" fill=\"none\" stroke=\"#06c\" stroke-width=\"2\"/>\n\
-         <text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">wanted mail lost</text>\n\
+        "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">wanted mail lost</text>\n\
          <text transform=\"translate(14 {middle}) rotate(-90)\" text-anchor=\"middle\">junk missed</text>\n</svg>",
         all - 10.0
     );
     text
+}
+
+/// A curve as a path. Points that fall on one dot are one, and those between the ends of a straight run are left out, so
+/// that it is never long, however much mail there was.
+fn line(judged: &[Judged]) -> String {
+    let mut dots: Vec<(f64, f64)> = Vec::new();
+    for (lost, missed) in Ranking::of(judged).curve() {
+        let (x, y) = place(lost, missed);
+        let dot = (x.round(), y.round());
+        if let [.., a, b] = dots[..]
+            && (a.0 == b.0 && b.0 == dot.0 || a.1 == b.1 && b.1 == dot.1)
+        {
+            dots.pop();
+        }
+        if dots.last() != Some(&dot) {
+            dots.push(dot);
+        }
+    }
+    let piece = |(at, (x, y)): (usize, &(f64, f64))| format!("{}{x} {y}", if at == 0 { 'M' } else { 'L' });
+    dots.iter().enumerate().map(piece).collect()
+}
+
+/// A name that came from the command line, as text of XML.
+fn escaped(name: &str) -> String {
+    name.chars()
+        .take(20)
+        .map(|c| if c.is_alphanumeric() || c == '.' { c } else { ' ' })
+        .collect()
 }
 
 /// Where a point of the curve stands.

@@ -1,5 +1,6 @@
 //! Verdicts for people: the same sentences for `why` and `scan`. Every text, foreign or not, becomes one harmless line.
 
+mod content;
 mod origin;
 
 use super::harmless;
@@ -55,6 +56,7 @@ pub(super) fn message(out: &mut String, facts: &MessageFacts) {
         content,
         origin,
         virus,
+        links,
     } = facts;
     let time = jiff::Timestamp::from_second(*received_s).map(|t| t.to_zoned(jiff::tz::TimeZone::system()));
     if let Ok(time) = time {
@@ -90,6 +92,7 @@ pub(super) fn message(out: &mut String, facts: &MessageFacts) {
     }
     origin::origin(out, origin, reverse_path);
     origin::virus(out, virus);
+    origin::links(out, links);
     self::content(out, content);
 }
 
@@ -153,6 +156,7 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
         rates,
         standing,
         greylist,
+        junk,
     } = facts;
     let user = match user {
         UserStanding::Valid => "a listed user",
@@ -181,4 +185,5 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
     origin::rates(out, rates);
     origin::standing(out, standing);
     origin::greylist(out, greylist);
+    content::junk(out, junk);
 }

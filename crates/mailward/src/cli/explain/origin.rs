@@ -8,6 +8,7 @@ use judge::auth::spf::{Identity, Spf};
 use judge::dnsbl::{ZoneFact, ZoneFinding};
 use judge::evidence::{Fact, MxExchange, MxFact, Origin};
 use judge::greylist::{GreylistFact, Stranger};
+use judge::links::Links;
 use judge::rates::{Rate, RateNetwork};
 use judge::reputation::Standing;
 use judge::resolver::Security;
@@ -108,6 +109,15 @@ pub(super) fn greylist(out: &mut String, greylist: &Fact<GreylistFact>) {
     });
 }
 
+/// What is to be said of the message's links.
+pub(super) fn links(out: &mut String, links: &Fact<Links>) {
+    fact(out, "links", links, |out, links| {
+        for (n, finding) in links.findings.iter().enumerate() {
+            line(out, if n == 0 { "links" } else { "" }, &finding.text);
+        }
+    });
+}
+
 /// How much came from the client's networks before.
 pub(super) fn rates(out: &mut String, rates: &Fact<Vec<(RateNetwork, Rate)>>) {
     fact(out, "rate", rates, |out, rates| {
@@ -122,7 +132,7 @@ pub(super) fn rates(out: &mut String, rates: &Fact<Vec<(RateNetwork, Rate)>>) {
     });
 }
 
-fn fact<T>(out: &mut String, label: &str, fact: &Fact<T>, found: impl FnOnce(&mut String, &T)) {
+pub(super) fn fact<T>(out: &mut String, label: &str, fact: &Fact<T>, found: impl FnOnce(&mut String, &T)) {
     match fact {
         Fact::NotAsked => {}
         Fact::Found(value) => found(out, value),

@@ -7,6 +7,7 @@ use super::page::Skipped;
 use crate::cli::Trouble;
 use crate::cli::desk::{Desk, Out};
 use crate::cli::label;
+use judge::content::Features;
 use judge::reputation::{Correspondent, Letter};
 use mail::{Address, Line, MailboxId};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub(super) struct Marked {
     pub label: Label,
     pub received_s: i64,
     pub letter: Letter,
+    /// What it was made of when it came.
+    pub features: Option<Features>,
 }
 
 /// A message that was sent.
@@ -116,6 +119,7 @@ impl LearnAsk {
         let counts = lesson.counts;
         if !self.is_dry && !remembered.is_empty() {
             desk.wait(desk.store()?.remember(remembered)).map_err(Trouble::new)?;
+            desk.teach(&mailbox);
         }
         let answered = Answered {
             mailbox,
@@ -180,7 +184,14 @@ impl Lesson<'_> {
             (false, Label::Junk) => self.counts.junk += 1,
             (false, Label::NotJunk) => self.counts.not_junk += 1,
         }
-        Ok((!known.as_ref().is_some_and(is_same)).then_some(request))
+        let is_news = !known.as_ref().is_some_and(is_same) || self.lacks_lesson(&request)?;
+        Ok(is_news.then_some(request))
+    }
+
+    /// Whether the content filter has not seen the message, and could now.
+    fn lacks_lesson(&self, request: &LabelRequest) -> Result<bool, Trouble> {
+        let lessons = self.reader.lessons_of(self.mailbox, vec![request.id]);
+        Ok(request.features.is_some() && self.desk.wait(lessons).map_err(Trouble::new)?.is_empty())
     }
 
     /// The gateway's own id, where the message shows one with its seal.
@@ -205,6 +216,7 @@ impl Lesson<'_> {
             None => None,
         };
         if let (Some(stored), Some(facts)) = (stored, recorded) {
+            // What was seen at the door is better than what is left of it.
             return label::request(self.desk, stored, facts, id, said).map_err(Trouble::new);
         }
         let sender = self.desk.inquiry()?.sender_of(&marked.letter);
@@ -218,7 +230,7 @@ impl Lesson<'_> {
                 .as_ref()
                 .map_or_else(Line::default, |author| author.local.clone()),
             identities: sender.identities(),
-            features: None,
+            features: marked.features.clone(),
         })
     }
 

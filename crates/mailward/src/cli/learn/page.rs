@@ -5,6 +5,7 @@ use crate::cli::label;
 use crate::gateway::is_automatic;
 use jiff::fmt::rfc2822::DateTimeParser;
 use judge::auth::author::{self, Author};
+use judge::content::Features;
 use judge::reputation::{Letter, Opened, Trust};
 use mail::{Address, Line, MailboxId, Message};
 use std::collections::HashSet;
@@ -14,6 +15,8 @@ use store::{Label, MailwardId};
 const RECIPIENTS_MAX: usize = 1000;
 /// So many of them are told at one time.
 const RECIPIENTS_AT_ONCE: usize = 50;
+/// Features of more octets than these do not fit in a batch, with the rest of a message, in base64.
+const FEATURES_OCTETS_MAX: usize = 24 * 1024;
 /// Fields that tell one message from all others; mail programs change none of them.
 const TELLING: [&str; 4] = ["Message-ID", "Date", "From", "Received"];
 
@@ -52,8 +55,9 @@ impl Page {
     }
 
     /// What the store is told.
-    pub fn marked(self, label: Label) -> Marked {
+    pub fn marked(self, message: &Message<'_>, label: Label) -> Marked {
         Marked {
+            features: features(message, self.opened.outside),
             id: self.id,
             sealed: self.sealed,
             label,
@@ -61,6 +65,16 @@ impl Page {
             letter: self.opened.letter,
         }
     }
+}
+
+/// What the message was made of when it came from outside. None of one that is made of so much that it fits in no batch.
+fn features(message: &Message<'_>, outside: usize) -> Option<Features> {
+    let fields = message.fields().get(outside..).unwrap_or_default();
+    let mut octets: Vec<u8> = fields.iter().flat_map(|field| field.raw()).copied().collect();
+    octets.extend_from_slice(b"\n");
+    octets.extend_from_slice(message.body());
+    let features = Features::read(&octets);
+    (features.to_octets().len() <= FEATURES_OCTETS_MAX).then_some(features)
 }
 
 /// To whom the owner wrote a message, in parts.

@@ -106,8 +106,8 @@ const MISTAKES: &[(&str, &str)] = &[
         "warning: srv/_global_/checks: has no effect: only lists hold for all domains",
     ),
     (
-        "d.example/checks/junk",
-        "note: srv/d.example/checks/junk: not used by this version yet",
+        "d.example/checks/crowd",
+        "note: srv/d.example/checks/crowd: not used by this version yet",
     ),
     (
         "d.example/lists/some list",
@@ -178,6 +178,27 @@ fn each_mistake_is_named_with_the_nearest_right_word() {
         site.touch(&[&format!("srv/{path}")]);
         assert_eq!(only(&site), *expected, "{path}");
     }
+}
+
+#[test]
+fn bad_keys_of_links_are_named() {
+    let site = sound();
+    let at = "srv/d.example/checks/links";
+    site.write(
+        at,
+        "treshold = 5\nthreshold = 0\nshorteners = \"go.example\"\nignore = [\"a b\"]\n",
+    );
+    let mut found = findings(&site);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            format!("warning: {at}:1: unknown key: `treshold`\nhint: did you mean `threshold`?"),
+            format!("warning: {at}:2: `threshold` is not a number from 1 to 4294967295"),
+            format!("warning: {at}:3: `shorteners` is not a list: write `shorteners = [\"a.example\"]`"),
+            format!("warning: {at}:4: not a domain in quotes, so it is left out"),
+        ]
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::*;
 use crate::relay::next_hop::NextHopError;
 use UserStanding::{Anyone, Invalid, NotFromClient, Unknown, Valid};
 use judge::greylist::GreylistTimes;
+use judge::links::LinkSettings;
 use judge::lists::{BlacklistHit, WhitelistHit};
 use judge::policy::{Action, CHECKS, Checks, Folder, Recommended, Rule};
 use judge::rates::RateLimits;
@@ -316,6 +317,31 @@ fn rates_and_waits_are_read_and_the_rest_keeps_its_default() {
     assert_eq!(
         (found.greylist_times, found.greylisting),
         (expected, rule(Action::Defer))
+    );
+}
+
+#[test]
+fn what_an_operator_says_of_links_is_read() {
+    let site = Site::new(Mode::Watches);
+    site.touch(&["srv/d.example/checks/recommended"]);
+    let found = checks(&site);
+    assert_eq!(
+        (found.links, found.link_settings),
+        (rule(Action::Reject), LinkSettings::default())
+    );
+    site.write(
+        "srv/d.example/checks/links",
+        "threshold = 13\naction = \"tag\"\nshorteners = [\"Go.Example\", 5]\nignore = [\"click.esp.example\", \"203.0.113.5\"]",
+    );
+    let found = checks(&site);
+    assert_eq!(found.links, rule(Action::Tag));
+    assert_eq!(
+        found.link_settings,
+        LinkSettings {
+            threshold: 13,
+            shorteners: vec![domain("go.example")],
+            ignore: vec![domain("click.esp.example"), domain("203.0.113.5")],
+        }
     );
 }
 

@@ -1,0 +1,419 @@
+//! Messages with links of all sorts, and what is found in them.
+
+mod pictures;
+
+use super::*;
+use crate::auth::author;
+use crate::evidence::{Fact, Origin};
+use mail::ReversePath;
+use proptest::prelude::*;
+
+fn read(message: &str) -> Links {
+    Links::read(message.as_bytes(), &PublicSuffixes::BuiltIn)
+}
+
+fn page(html: &str) -> Links {
+    read(&["From: ann@ann.com\nContent-Type: text/html; charset=utf-8\n\n", html].concat())
+}
+
+fn anchor(target: &str, shown: &str) -> Links {
+    page(&format!("<a href=\"{target}\">{shown}</a>"))
+}
+
+fn attached(html: &str) -> Links {
+    let head = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\nsee\n--b\n\
+        Content-Type: application/octet-stream; name=invoice.HTML\nContent-Disposition: attachment\n\n";
+    read(&[head, html, "\n--b--\n"].concat())
+}
+
+fn signs(links: &Links) -> Vec<Sign> {
+    let mut signs: Vec<Sign> = links
+        .findings
+        .iter()
+        .flat_map(|finding| finding.signs.clone())
+        .collect();
+    signs.sort();
+    signs.dedup();
+    signs
+}
+
+fn texts(links: &Links) -> Vec<&str> {
+    links.findings.iter().map(|finding| finding.text.as_str()).collect()
+}
+
+#[test]
+fn what_is_shown_and_where_it_leads() {
+    use Sign::*;
+    for (target, shown, expected) in [
+        ("https://shop.com/x", "https://www.shop.com/", &[][..]),
+        ("https://click.shop.com/x", "www.shop.com", &[]),
+        ("https://click.esp.com/x", "https://shop.com/y", &[ShowsAddress]),
+        ("https://click.esp.com/x", "see HTTPS://shop.com/y.", &[ShowsAddress]),
+        ("https://evil.com/x", "h<b>tt</b>ps://ba&#8203;nk.com/", &[ShowsAddress]),
+        ("https://click.esp.com/x", "Shop.com", &[ShowsName]),
+        ("https://click.esp.com/x", "read on", &[]),
+        ("https://click.esp.com/x", "index.html", &[]),
+        ("https://click.esp.com/x", "ann@shop.com", &[]),
+        ("https://shop.co.uk/", "https://bank.co.uk/", &[ShowsAddress]),
+        ("https://evil.github.io/", "https://bank.github.io/", &[ShowsAddress]),
+        // A gateway that looks at links when they are followed.
+        (
+            "https://urldefense.com/v3/__https://shop.com__",
+            "https://shop.com/",
+            &[],
+        ),
+        ("mailto:ann@evil.com", "https://bank.com/", &[]),
+        ("#top", "https://bank.com/", &[]),
+        ("http://203.0.113.5/", "https://bank.com/", &[ShowsAddress, Address]),
+        ("http://203.0.113.5/", "here", &[Address]),
+        ("http://192.168.1.1/", "here", &[PrivateAddress]),
+        ("http://[2001:db8::1]/", "here", &[Address]),
+        ("http://[::ffff:127.0.0.1]/", "here", &[PrivateAddress]),
+        ("http://bit.ly/x", "here", &[Shortener]),
+        ("http://www.bit.ly/x", "here", &[Shortener]),
+        ("http://rabbit.ly/x", "here", &[]),
+    ] {
+        assert_eq!(signs(&anchor(target, shown)), expected, "{target} {shown}");
+    }
+}
+
+/// Each of these leads a browser to a bare address or to `evil.com`, whatever a filter takes it for.
+#[test]
+fn addresses_are_read_as_browsers_read_them() {
+    use Sign::*;
+    for target in [
+        "http://0x7f.1/",
+        "http://0xcb007105/",
+        "http://3405803781/",
+        "http://0313.0.0161.05/",
+        "http://%32%30%33.0.113.5/",
+        "http://２０３.0.113.5/",
+        "http://203。0。113。5/",
+        "http:/0xcb.0.0161.5",
+        "http:\\\\0xcb.0.0161.5\\",
+        " \t http://0xcb.\n0.0161.5/",
+    ] {
+        assert_eq!(signs(&anchor(target, "here")), [ObscuredAddress], "{target}");
+    }
+    for target in [
+        "http://evil.com/",
+        "HTTP://EVIL.COM./",
+        "http:evil.com",
+        "http:///evil.com",
+        "https:\\/evil.com\\x",
+        "ht\ntp://ev\til.com/",
+        "http://%65vil.com/",
+        "http://ｅｖｉｌ。ｃｏｍ/",
+        "http://evil.com:8080/",
+        "http://user:word@evil.com/",
+        "//evil.com/",
+        "www.evil.com/x",
+        "&#x68;ttp&colon;//evil&period;com",
+        "http://ev\u{ad}il.com/",
+    ] {
+        let links = anchor(target, "https://bank.com");
+        assert_eq!(signs(&links), [ShowsAddress], "{target}");
+        assert_eq!(
+            links.findings[0].organization.as_ref().map(Domain::as_str),
+            Some("evil.com"),
+            "{target}"
+        );
+    }
+    // Numbers of versions that a program took for links; and what a person sees deceives nobody.
+    assert_eq!(signs(&anchor("http://4.1.2/", "4.1.2")), [Address]);
+    assert_eq!(
+        signs(&page("<base href='http://203.0.113.5/'><a href='x'>y</a>")),
+        [Address]
+    );
+    assert_eq!(signs(&page("<a href='x'>https://bank.com</a>")), []);
+}
+
+#[test]
+fn logins_redirects_and_programs() {
+    use Sign::*;
+    for (target, expected) in [
+        ("https://www.bank.com@evil.com/", &[LoginAsHost][..]),
+        ("https://www.bank.com:443@evil.com/", &[LoginAsHost]),
+        ("https://www.bank.com%2Flogin@evil.com/", &[LoginAsHost]),
+        ("https://bank.com@www.bank.com/", &[]),
+        ("https://ann@evil.com/", &[]),
+        ("https://a.com/?to=https://b.com/", &[]),
+        ("https://a.com/?to=https://b.com/?to=https://c.com", &[Redirects]),
+        (
+            "https://a.com/?to=https%3A%2F%2Fb.com%2F%3Fto%3Dhttps%253A%252F%252Fc.com",
+            &[Redirects],
+        ),
+        ("https://a.com/http:/b.com/https:/c.com", &[Redirects]),
+        ("https://a.com/?to=https://a.com/&from=https://a.com", &[]),
+        ("javascript:void(0)", &[Script]),
+        ("JavaScript:x()", &[Script]),
+        (" \u{1}java\nscript&colon;x()", &[ObscuredScript]),
+        ("&#0000106avascript&#x3a;x()", &[Script]),
+        ("vb&Tab;script:x", &[ObscuredScript]),
+        ("data:text/html;base64,PGI+", &[Data]),
+        ("data:image/svg+xml,<svg/>", &[Data]),
+        ("data:image/png;base64,AAAA", &[]),
+        ("data:,x", &[]),
+        ("cid:x", &[]),
+        ("tel:+1", &[]),
+        ("http://", &[]),
+        ("http://a b/", &[]),
+        ("", &[]),
+    ] {
+        assert_eq!(signs(&anchor(target, "here")), expected, "{target}");
+    }
+}
+
+#[test]
+fn names_of_one_script_are_what_people_write() {
+    use Sign::*;
+    for (host, expected) in [
+        ("пример.рф", &[International][..]),
+        ("президент.рф", &[International]),
+        ("bücher.de", &[International]),
+        ("日本語.jp", &[International]),
+        ("sushi日本.jp", &[International]),
+        ("παράδειγμα.gr", &[International]),
+        ("p\u{430}ypal.com", &[MixedScripts]),
+        ("www.p\u{430}ypal.com.evil.com", &[MixedScripts]),
+        ("аррӏе.com", &[Alike]),
+        ("сора.рф", &[International]),
+        ("xn--pypal-4ve.com", &[MixedScripts]),
+        ("xn--zzzzzz-.com", &[]),
+        ("paypal.com", &[]),
+    ] {
+        let links = anchor(&format!("https://{host}/"), "here");
+        assert_eq!(signs(&links), expected, "{host}");
+    }
+    let links = anchor("https://p\u{430}ypal.com/", "https://paypal.com/");
+    assert_eq!(
+        texts(&links),
+        ["shows paypal.com, leads to p\u{430}ypal.com (xn--pypal-4ve.com) (letters of scripts that look alike)"]
+    );
+}
+
+#[test]
+fn forms_and_attached_pages() {
+    use Sign::*;
+    assert_eq!(signs(&page("<form action=https://a.com/><input name=q>")), [Form]);
+    assert_eq!(
+        signs(&page(
+            "<form><input type=password><button formaction=http://203.0.113.5/>"
+        )),
+        [Address, Form, Password]
+    );
+    let links = attached("<form action='https://a.com/x.php'><input type=password></form>");
+    assert_eq!(signs(&links), [Form, Password]);
+    assert!(links.findings.iter().all(|finding| finding.place == Place::Attachment));
+    assert_eq!(
+        signs(&attached("<script>document.write(atob('PGI+'))</script>")),
+        [Unpacks]
+    );
+    assert_eq!(signs(&attached("<script>document.write(1)</script>")), []);
+    assert_eq!(
+        signs(&attached("<meta http-equiv=refresh content='0;url=data:text/html,x'>")),
+        [Data]
+    );
+    assert_eq!(
+        signs(&read(
+            "Content-Type: image/svg+xml\n\n<svg><script>eval(unescape('x'))</script></svg>"
+        )),
+        [Unpacks]
+    );
+}
+
+#[test]
+fn plain_text_shows_what_it_is_and_other_peoples_mail_is_theirs() {
+    use Sign::*;
+    let links = read("\nsee http://203.0.113.5/x, (https://bit.ly/a) or www.ann.com.\n");
+    assert_eq!(signs(&links), [Address, Shortener]);
+    assert_eq!(
+        links.hosts.iter().map(Domain::as_str).collect::<Vec<_>>(),
+        ["bit.ly", "www.ann.com"]
+    );
+    let inner = "Content-Type: text/html\n\n<a href='http://203.0.113.5/'>https://bank.com</a>";
+    assert_eq!(
+        read(&["Content-Type: message/rfc822\n\n", inner].concat()),
+        Links::default()
+    );
+    let both = format!(
+        "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\n{inner}\n--b\n\n\
+        https://bit.ly/a\n--b--\n"
+    );
+    assert_eq!(signs(&read(&both)), [Shortener]);
+}
+
+fn weight(links: &Links, author: &str) -> u32 {
+    let from = format!("From: {author}\n\n");
+    let origin = Origin {
+        author: Fact::Found(author::read(&Message::parse(from.as_bytes()))),
+        ..Origin::default()
+    };
+    links.weigh(&Friends::of(&origin, &ReversePath::Null), &LinkSettings::default())
+}
+
+#[test]
+fn what_it_weighs() {
+    let newsletter = anchor("https://click.esp.com/x", "https://shop.com/y");
+    for (name, links, expected) in [
+        ("a counter of clicks", newsletter.clone(), 3),
+        (
+            "many of them",
+            page(&"<a href='https://click.esp.com/x'>https://shop.com/</a>".repeat(30)),
+            3,
+        ),
+        ("a shortener", anchor("https://bit.ly/x", "here"), 1),
+        (
+            "a shortener instead",
+            anchor("https://bit.ly/x", "https://shop.com/"),
+            7,
+        ),
+        ("a bare address", anchor("http://203.0.113.5/", "here"), 7),
+        (
+            "a bare address instead",
+            anchor("http://203.0.113.5/", "https://bank.com/"),
+            13,
+        ),
+        ("instead of a name", anchor("http://203.0.113.5/", "bank.com"), 11),
+        (
+            "a bare address that is seen",
+            anchor("http://203.0.113.5/", "http://203.0.113.5/"),
+            0,
+        ),
+        ("a private one", anchor("http://10.0.0.1/", "here"), 0),
+        ("a hidden address", anchor("http://0x7f.1/", "here"), 10),
+        ("mixed scripts", anchor("https://p\u{430}ypal.com/", "here"), 10),
+        ("all alike", anchor("https://аррӏе.com/", "here"), 6),
+        (
+            "all alike instead",
+            anchor("https://аррӏе.com/", "https://apple.com/"),
+            12,
+        ),
+        ("a name of its own script", anchor("https://пример.рф/", "here"), 0),
+        ("a login", anchor("https://bank.com@evil.com/", "here"), 10),
+        ("a page within", anchor("data:text/html,x", "here"), 10),
+        ("a program", anchor("javascript:void(0)", "here"), 1),
+        ("an obscured program", anchor("java\nscript:x", "here"), 10),
+        ("a search form", page("<form action=https://a.com/>"), 1),
+        (
+            "secure mail in an attached page",
+            attached("<form action=https://a.com/><input type=password></form><script>eval(unescape(x))</script>"),
+            9,
+        ),
+    ] {
+        assert_eq!(weight(&links, "ann@ann.com"), expected, "{name}");
+        assert_eq!(links.told(&LinkSettings::default()).is_some(), expected > 0, "{name}");
+    }
+}
+
+#[test]
+fn what_an_operator_says_of_hosts_counts() {
+    let newsletter = anchor("https://click.esp.com/x", "https://shop.com/y");
+    assert_eq!(weight(&newsletter, "ann@esp.com"), 0, "its own counter");
+    let settings = |text: &str| LinkSettings {
+        ignore: vec![Domain::parse(text).unwrap()],
+        ..LinkSettings::default()
+    };
+    assert_eq!(newsletter.weigh(&Friends::Nobody, &settings("esp.com")), 0);
+    assert_eq!(newsletter.weigh(&Friends::Nobody, &settings("sp.com")), 7);
+    assert_eq!(
+        anchor("http://203.0.113.5/", "here").weigh(&Friends::Nobody, &settings("203.0.113.5")),
+        0
+    );
+    let named = LinkSettings {
+        shorteners: vec![Domain::parse("esp.com").unwrap()],
+        ..LinkSettings::default()
+    };
+    assert_eq!(newsletter.weigh(&Friends::Nobody, &named), 3 + 4 + 1 + 3);
+    let plain = anchor("https://go.esp.com/x", "here");
+    assert_eq!(plain.weigh(&Friends::All, &named), 1);
+    assert_eq!(
+        plain.told(&named).as_ref().map(Line::as_str),
+        Some("leads to go.esp.com (a shortener)")
+    );
+}
+
+#[test]
+fn what_is_grave_is_not_hidden_behind_trifles() {
+    let trifles: String = (0..200)
+        .map(|n| format!("<a href='http://a{n}.com/'>https://b{n}.com/</a>"))
+        .collect();
+    let grave = "<a href='http://0x7f.1/'>here</a>";
+    for html in [[grave, &trifles].concat(), [&trifles, grave].concat()] {
+        let links = page(&html);
+        assert_eq!((links.findings.len(), links.hosts.len()), (FINDINGS_MAX, HOSTS_MAX));
+        assert!(signs(&links).contains(&Sign::ObscuredAddress));
+        assert!(
+            links
+                .told(&LinkSettings::default())
+                .unwrap()
+                .as_str()
+                .starts_with("leads to 127.0.0.1")
+        );
+    }
+}
+
+/// Work is counted, so that no clock is needed: links, findings and text have their limits whatever comes.
+#[test]
+fn no_message_costs_more_than_its_share() {
+    let links = |count: usize| {
+        (0..count)
+            .map(|n| format!("<a href='http://0x7f.{n}/'>https://b{n}.com/</a>"))
+            .collect::<String>()
+    };
+    let part = |n: usize| format!("--b\nContent-Type: text/html\n\n{}\n", links(n));
+    for message in [
+        ["Content-Type: text/html\n\n", &links(10_000)].concat(),
+        ["Content-Type: text/html\n\n", &"<div>".repeat(100_000), &links(10)].concat(),
+        format!("\n{}", "http://0x7f.1/ ".repeat(100_000)),
+        format!("\n{}", "w ".repeat(1_000_000)),
+        format!("\n{}", "://".repeat(100_000)),
+        format!("\n{}", "www.".repeat(100_000)),
+        [
+            "Content-Type: multipart/mixed; boundary=b\n\n".to_owned(),
+            part(100).repeat(400),
+        ]
+        .concat(),
+        format!("Content-Type: text/html\n\n{}", "data:image/png;base64,".repeat(20_000)),
+        format!(
+            "Content-Type: text/html\n\n<a href='http://a.com/{}'>x</a>",
+            "%25".repeat(100_000)
+        ),
+        format!(
+            "Content-Type: text/html\n\n<a href='http://a.com/{}'>x</a>",
+            "http://b.com/".repeat(500)
+        ),
+        format!(
+            "Content-Type: text/html\n\n<a href='http://{}'>x</a>",
+            "xn--a.".repeat(300)
+        ),
+    ] {
+        let found = read(&message);
+        assert!(found.findings.len() <= FINDINGS_MAX && found.hosts.len() <= HOSTS_MAX);
+        let octets = serde_json::to_string(&found).unwrap().len();
+        assert!(octets < 32 * 1024, "{octets}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_octets_have_few_findings(octets in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let links = Links::read(&octets, &PublicSuffixes::BuiltIn);
+        prop_assert!(links.findings.len() <= FINDINGS_MAX);
+    }
+
+    #[test]
+    fn better_proofs_never_weigh_more(pieces in proptest::collection::vec(prop_oneof![
+        Just("<a href='"), Just("'>"), Just("</a>"), Just("http://"), Just("https://bank.com/"), Just("evil.com"),
+        Just("bit.ly"), Just("0x7f.1"), Just("203.0.113.5"), Just("@"), Just("/"), Just("javascript:"), Just("x"),
+        Just("p\u{430}y.com"), Just("<form action="), Just("<input type=password>"), Just(" "), Just("%3a")], 0..30)) {
+        let links = page(&pieces.concat());
+        let settings = LinkSettings::default();
+        let (best, worst) = (links.weigh(&Friends::All, &settings), links.weigh(&Friends::Nobody, &settings));
+        let known = weight(&links, "ann@bank.com");
+        prop_assert!(best <= known && known <= worst, "{} {} {}", best, known, worst);
+        prop_assert_eq!(worst > 0, links.told(&settings).is_some());
+        let stored = serde_json::to_string(&links).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Links>(&stored).unwrap(), links);
+    }
+}
