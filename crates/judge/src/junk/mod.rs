@@ -65,8 +65,8 @@ pub struct Size {
 impl Size {
     /// One mailbox: 983,040 octets.
     pub const MAILBOX: Size = Size {
-        words: 61_440,
-        pairs: 122_880,
+        words: 81_920,
+        pairs: 81_920,
     };
 
     /// Octets of a table.

@@ -11,9 +11,9 @@ pub(super) const HASTE: f64 = 2.0;
 /// and half of that after so many lessons.
 pub(super) const HASTE_LESSONS: f64 = 2000.0;
 /// Lessons that are gone over again after each.
-pub(super) const REHEARSALS: usize = 8;
+pub(super) const REHEARSALS: usize = 16;
 /// Out of so many last ones.
-pub(super) const REHEARSAL_LESSONS: usize = 500;
+pub(super) const REHEARSAL_LESSONS: usize = 1000;
 
 /// A feature that was seen once is doubted by this much.
 pub(super) const DOUBT: f64 = 0.15;
