@@ -67,9 +67,137 @@ fn percent(probability: f64) -> String {
 /// What moved it to where it is.
 fn told(pulls: &[Pull], is_junk: bool) -> String {
     let towards = pulls.iter().filter(|pull| (pull.milli > 0) == is_junk);
-    let texts: Vec<String> = towards.take(TOLD_MAX).map(|pull| format!("`{}`", pull.text)).collect();
+    let texts: Vec<&str> = towards.take(TOLD_MAX).map(|pull| pull.text.as_str()).collect();
     match texts.is_empty() {
         true => String::new(),
-        false => format!(" (most of all {})", texts.join(", ")),
+        false => format!("; most of all: {}", texts.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::iprev::Iprev;
+    use crate::evidence::{Fact, ForwarderHit, UserStanding};
+    use crate::junk::Seen;
+    use crate::resolver::Security;
+    use mail::{Address, MailboxId};
+
+    /// A message that is junk with this probability, and nothing else speaks against it.
+    fn recipient(probability: f64) -> RecipientFacts {
+        RecipientFacts {
+            address: Address::parse("bob@our.example").unwrap(),
+            mailbox: MailboxId::try_from("bob@our.example".to_owned()).unwrap(),
+            user: UserStanding::Valid,
+            blacklisted: None,
+            whitelisted: None,
+            passes_forged: false,
+            forwarder: None,
+            zones: Fact::NotAsked,
+            listed: None,
+            rates: Fact::NotAsked,
+            standing: Fact::NotAsked,
+            greylist: Fact::NotAsked,
+            junk: Fact::Found(JunkFact {
+                log_odds_milli: ((probability / (1.0 - probability)).ln() * 1000.0).round() as i32,
+                is_significant: true,
+                own: Seen { junk: 9, wanted: 9 },
+                voters: 0,
+                is_addressed: true,
+                is_plaintext: false,
+                pulls: vec![Pull {
+                    text: Line::literal("word `pills`"),
+                    milli: 900,
+                }],
+            }),
+        }
+    }
+
+    fn change(mut recipient: RecipientFacts, change: fn(&mut JunkFact)) -> RecipientFacts {
+        if let Fact::Found(fact) = &mut recipient.junk {
+            change(fact);
+        }
+        recipient
+    }
+
+    fn iprev(result: IprevResult) -> Origin {
+        Origin {
+            iprev: Fact::Found(Iprev {
+                result,
+                name: None,
+                claimed: None,
+                why: Line::default(),
+                security: Security::Unknown,
+            }),
+            ..Origin::default()
+        }
+    }
+
+    fn says(recipient: &RecipientFacts, origin: &Origin) -> Opinion {
+        content(recipient, origin, &JunkRules::default())
+    }
+
+    fn fails(recipient: &RecipientFacts, origin: &Origin) -> bool {
+        matches!(says(recipient, origin), Opinion::Fails(_))
+    }
+
+    #[test]
+    fn more_probable_than_the_threshold_is_junk() {
+        let named = iprev(IprevResult::Pass);
+        assert!(fails(&recipient(0.96), &named) && !fails(&recipient(0.94), &named));
+        assert_eq!(
+            says(&recipient(0.96), &named),
+            Opinion::Fails(Line::literal(
+                "96 % junk by its content, more than 95 %; most of all: word `pills`"
+            ))
+        );
+        assert_eq!(
+            says(&recipient(0.3), &named),
+            Opinion::Excused(Line::literal("30 % junk by its content"))
+        );
+    }
+
+    #[test]
+    fn less_is_enough_where_something_else_speaks_against_it() {
+        let named = iprev(IprevResult::Pass);
+        assert!(fails(&recipient(0.76), &iprev(IprevResult::Fail)));
+        assert!(!fails(&recipient(0.74), &iprev(IprevResult::Fail)));
+        // That DNS does not answer says nothing.
+        assert!(
+            !fails(&recipient(0.76), &iprev(IprevResult::TempError)) && !fails(&recipient(0.76), &Origin::default())
+        );
+        assert!(fails(&change(recipient(0.76), |fact| fact.is_plaintext = true), &named));
+        let mut unnamed = change(recipient(0.76), |fact| fact.is_addressed = false);
+        assert!(fails(&unnamed, &named));
+        unnamed.forwarder = Some(ForwarderHit {
+            name: Line::literal("f.example"),
+            is_proven: true,
+        });
+        assert!(!fails(&unnamed, &named));
+    }
+
+    #[test]
+    fn what_was_hardly_learned_refuses_nothing() {
+        let named = iprev(IprevResult::Pass);
+        let little = change(recipient(0.99), |fact| fact.is_significant = false);
+        assert!(matches!(says(&little, &named), Opinion::Excused(text) if text.as_str().contains("too little")));
+        let nothing = change(recipient(0.5), |fact| fact.is_significant = false);
+        assert_eq!(says(&nothing, &named), Opinion::Passes);
+        let down = RecipientFacts {
+            junk: Fact::Unavailable(Line::literal("down")),
+            ..recipient(0.99)
+        };
+        assert_eq!(says(&down, &named), Opinion::Trouble(Line::literal("down")));
+        let open = RecipientFacts {
+            junk: Fact::NotAsked,
+            ..recipient(0.99)
+        };
+        assert_eq!(says(&open, &named), Opinion::Open(Group::Junk));
+    }
+
+    #[test]
+    fn percentages_never_say_certain() {
+        let told = [0.0, 0.000_01, 0.005, 0.5, 0.985, 0.9949, 0.9995, 1.0].map(percent);
+        assert_eq!(told, ["0.01", "0.01", "0.5", "50", "98", "99.5", "99.95", "99.99"]);
     }
 }

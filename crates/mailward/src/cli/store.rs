@@ -116,6 +116,8 @@ fn stats(stats: &::store::Stats, json: bool, out: &mut impl Write) -> Result<(),
         ("labels: not junk", stats.not_junk),
         ("labels: forgotten", stats.forgotten),
         ("rows of history", stats.history),
+        ("lessons of content", stats.lessons),
+        ("octets of lessons", stats.lesson_octets),
         ("addresses written to", stats.sent),
         ("correspondents", stats.correspondents),
         ("greylist entries", stats.greylist),
@@ -136,10 +138,11 @@ fn show_verified(verified: &::store::Verified, json: bool, out: &mut impl Write)
     for fault in &verified.faults {
         writeln!(out, "{}", super::harmless(fault))?;
     }
-    let (labels, history, sent) = (verified.labels, verified.history, verified.sent);
+    let (labels, lessons) = (verified.labels, verified.lessons);
+    let (history, sent) = (verified.history, verified.sent);
     writeln!(
         out,
-        "{labels} labels, {history} rows of history, {sent} addresses written to"
+        "{labels} labels, {lessons} lessons, {history} rows of history, {sent} addresses written to"
     )?;
     match verified.faults_count {
         0 => writeln!(out, "nothing wrong")?,
