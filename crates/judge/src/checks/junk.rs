@@ -18,6 +18,11 @@ pub fn content(recipient: &RecipientFacts, origin: &Origin, rules: &JunkRules) -
     };
     let is_forwarded = recipient.forwarder.as_ref().is_some_and(|hit| hit.is_proven);
     let suspicion = suspicion(fact, origin, is_forwarded);
+    // The reverse name is asked before all else, and matters only between the thresholds.
+    let is_between = fact.is_above(rules.strict_milli) && !fact.is_above(rules.threshold_milli);
+    if is_between && suspicion.is_none() && origin.iprev.is_open() {
+        return Opinion::Open(Group::Origin);
+    }
     let threshold_milli = match suspicion {
         Some(_) => rules.strict_milli.min(rules.threshold_milli),
         None => rules.threshold_milli,
@@ -163,9 +168,9 @@ mod tests {
         assert!(fails(&recipient(0.76), &iprev(IprevResult::Fail)));
         assert!(!fails(&recipient(0.74), &iprev(IprevResult::Fail)));
         // That DNS does not answer says nothing.
-        assert!(
-            !fails(&recipient(0.76), &iprev(IprevResult::TempError)) && !fails(&recipient(0.76), &Origin::default())
-        );
+        assert!(!fails(&recipient(0.76), &iprev(IprevResult::TempError)));
+        assert_eq!(says(&recipient(0.76), &Origin::default()), Opinion::Open(Group::Origin));
+        assert!(fails(&recipient(0.96), &Origin::default()));
         assert!(fails(&change(recipient(0.76), |fact| fact.is_plaintext = true), &named));
         let mut unnamed = change(recipient(0.76), |fact| fact.is_addressed = false);
         assert!(fails(&unnamed, &named));

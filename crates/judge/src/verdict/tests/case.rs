@@ -8,6 +8,7 @@ use crate::auth::spf::{Spf, SpfResult};
 use crate::dnsbl::{ZoneFact, ZoneFinding, parse_zones};
 use crate::evidence::{ContentFacts, Origin};
 use crate::greylist::{GreylistFact, Stranger};
+use crate::junk::{JunkFact, Seen};
 use crate::links::Links;
 use crate::policy::default_rule;
 use crate::rates::{Amount, Rate, RateNetwork};
@@ -128,6 +129,20 @@ pub fn greylist(has_passed: bool) -> Fact<GreylistFact> {
 pub fn links(html: &str) -> Fact<Links> {
     let octets = ["Content-Type: text/html\r\n\r\n", html].concat();
     Fact::Found(Links::read(octets.as_bytes(), &PublicSuffixes::BuiltIn))
+}
+
+/// A message that is junk with a probability, in percent.
+pub fn junk(percent: u8) -> Fact<JunkFact> {
+    let odds = f64::from(percent) / f64::from(100 - percent);
+    Fact::Found(JunkFact {
+        log_odds_milli: (odds.ln() * 1000.0) as i32,
+        is_significant: true,
+        own: Seen { junk: 50, wanted: 50 },
+        voters: 0,
+        is_addressed: true,
+        is_plaintext: false,
+        pulls: Vec::new(),
+    })
 }
 
 /// Nobody has such a link who does not deceive.
@@ -319,6 +334,12 @@ impl Case {
             .check("links", default_rule("links"))
     }
 
+    /// Its content is that of junk, with a probability in percent.
+    pub fn looks_like_junk(self, percent: u8) -> Case {
+        self.with(|case| case.recipient.junk = junk(percent))
+            .check("junk", default_rule("junk"))
+    }
+
     /// A mailing list vouches for it.
     pub fn of_list(self) -> Case {
         self.with(|case| {
@@ -372,6 +393,7 @@ impl Case {
             case.recipient.standing = Fact::NotAsked;
             case.recipient.rates = Fact::NotAsked;
             case.recipient.greylist = Fact::NotAsked;
+            case.recipient.junk = Fact::NotAsked;
         })
     }
 
@@ -412,6 +434,9 @@ impl Case {
         }
         if needs.greylist {
             self.recipient.greylist = from.recipient.greylist.clone();
+        }
+        if needs.junk {
+            self.recipient.junk = from.recipient.junk.clone();
         }
     }
 }

@@ -49,7 +49,7 @@ fn any_dmarc() -> impl Strategy<Value = Fact<Dmarc>> {
 }
 
 const LINES: &str = "bl.example\nmild.example score\ngood.example allow\n";
-const SWITCHED: [&str; 12] = [
+const SWITCHED: [&str; 13] = [
     "helo",
     "date",
     "dnsbl",
@@ -61,6 +61,7 @@ const SWITCHED: [&str; 12] = [
     "rate",
     "strangers",
     "greylisting",
+    "junk",
     "links",
 ];
 
@@ -76,6 +77,7 @@ prop_compose! {
         rates in any_fact(vec![rates(0), rates(500)]),
         (greylist, links) in (any_fact(vec![greylist(false), greylist(true)]),
             any_fact(vec![links(""), links(DECEIT), links(ELSEWHERE)])),
+        junk in any_fact(vec![junk(1), junk(90), junk(99)]),
         are_listed in any::<[bool; 3]>(),
         white in 0..5_u8,
         [is_black, is_unknown, has_shadow, of_list] in proptest::array::uniform4(proptest::bool::weighted(0.15)),
@@ -111,6 +113,7 @@ prop_compose! {
         case.recipient.standing = standing;
         case.recipient.rates = rates;
         case.recipient.greylist = greylist;
+        case.recipient.junk = junk;
         case.recipient.passes_forged = passes_forged;
         case.policy.shadow = has_shadow;
         case.policy.whitelist_unknown_users = whitelist_unknown_users;
@@ -146,7 +149,8 @@ proptest! {
                 && before.recipient.zones == case.recipient.zones
                 && before.recipient.standing == case.recipient.standing
                 && before.recipient.rates == case.recipient.rates
-                && before.recipient.greylist == case.recipient.greylist;
+                && before.recipient.greylist == case.recipient.greylist
+                && before.recipient.junk == case.recipient.junk;
             prop_assert!(!is_known, "asked for what is known: {:?}", needs);
         }
         let (gradual, whole) = (case.verdict(), full.verdict());

@@ -267,6 +267,61 @@ fn links_come_behind_what_is_known_of_the_sender() {
 }
 
 #[test]
+fn content_comes_behind_what_is_known_of_the_sender() {
+    expect(vec![
+        ("junk", new().looks_like_junk(99), POLICY, "junk decisive"),
+        (
+            "hardly",
+            new().looks_like_junk(60),
+            Disposition::Accept,
+            "junk evidence",
+        ),
+        (
+            "whom the mailbox welcomes",
+            new().stands(Repute::NotJunk, true).looks_like_junk(99),
+            Disposition::Accept,
+            "reputation evidence, junk evidence",
+        ),
+        (
+            "whom it does not know for certain",
+            new().stands(Repute::NotJunk, false).looks_like_junk(99),
+            POLICY,
+            "reputation evidence, junk decisive",
+        ),
+        (
+            "greylisting is first",
+            new().greylisted().looks_like_junk(99),
+            Disposition::Defer,
+            "greylisting decisive, junk overruled",
+        ),
+        (
+            "before links",
+            new().looks_like_junk(99).links_to(DECEIT),
+            POLICY,
+            "junk decisive, links overruled",
+        ),
+        (
+            "a list that may write",
+            new().of_list().looks_like_junk(99),
+            Disposition::Accept,
+            "junk evidence, lists decisive",
+        ),
+        (
+            "a whitelist",
+            new().white_ip().looks_like_junk(99),
+            Disposition::Accept,
+            "white_list decisive, junk overruled",
+        ),
+        (
+            "shadow",
+            new().shadow().looks_like_junk(99),
+            Disposition::Accept,
+            "junk shadowed",
+        ),
+    ]);
+}
+
+#[test]
 fn whom_the_mailbox_knows_is_spared_what_is_said_of_links() {
     expect(vec![
         (
