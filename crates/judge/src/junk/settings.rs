@@ -39,7 +39,7 @@ pub(super) fn trust(kind: Kind) -> f64 {
 }
 
 /// The average of the learners is this much less sure than its errors are rare.
-pub(super) const CALIBRATION: f64 = 2.0;
+pub(super) const CALIBRATION: f64 = 1.7;
 
 /// A log-odd of 1 as a vote,
 pub(super) const VOTE_UNIT: f64 = 4096.0;
