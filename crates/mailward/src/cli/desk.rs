@@ -182,11 +182,11 @@ impl Desk {
     /// Has the daemon's content filters learn what labels of a mailbox say. Without a daemon they learn it when one
     /// starts.
     pub(super) fn teach(&self, mailbox: &MailboxId) {
-        let Source::Daemon(daemon, _) = &self.source else {
+        let Source::Daemon(daemon, runtime) = &self.source else {
             return;
         };
         if let Some(gateway) = daemon.gateway()
-            && let Err(error) = self.wait(gateway.filters().learn(mailbox))
+            && let Err(error) = self.wait(gateway.filters().learn(mailbox, runtime.config.junk.memory))
         {
             tracing::warn!(%mailbox, %error, "a label was kept, and will be learned when the mailbox gets mail");
         }

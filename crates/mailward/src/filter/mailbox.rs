@@ -58,13 +58,20 @@ impl Mailbox {
                 }
             }
         }
-        self.is_loaded = true;
         self.settle(store, mailbox).await
     }
 
     /// Learns what labels say, takes back what they say no longer, and keeps what each lesson amounts to. How many lessons
     /// that were.
     pub async fn settle(&mut self, store: &Store, mailbox: &MailboxId) -> Result<usize, StoreError> {
+        // Who waits for this may give up at any moment; what is in memory is then ahead of the store.
+        self.is_loaded = false;
+        let settled = self.settle_all(store, mailbox).await?;
+        self.is_loaded = true;
+        Ok(settled)
+    }
+
+    async fn settle_all(&mut self, store: &Store, mailbox: &MailboxId) -> Result<usize, StoreError> {
         let (mut settled, mut failed) = (0, 0);
         loop {
             let open = store.reader().open_lessons(mailbox, LESSONS_MAX).await?;

@@ -105,16 +105,18 @@ impl Filters {
         Fact::Found(fact(&filter, seen))
     }
 
-    /// Learns what labels of a mailbox say that it has not learned yet, and takes back what they say no longer.
+    /// Learns what labels of a mailbox say that it has not learned yet, and takes back what they say no longer. `memory`
+    /// bounds the models that stay loaded, in octets.
     ///
     /// # Errors
     /// If the store cannot be asked; what is left is learned when the model is loaded next.
-    pub async fn learn(&self, mailbox: &MailboxId) -> Result<(), StoreError> {
+    pub async fn learn(&self, mailbox: &MailboxId, memory: u64) -> Result<(), StoreError> {
         let place = self.place(mailbox);
         let mut own = place.write().await;
         let loaded = own.load(&self.store, mailbox).await?;
-        let settled = own.settle(&self.store, mailbox).await?;
-        self.note(loaded + settled);
+        let settled = own.settle(&self.store, mailbox).await;
+        self.make_room(mailbox, own.octets(), memory);
+        self.note(loaded + settled?);
         Ok(())
     }
 
@@ -170,7 +172,8 @@ impl Filters {
         Arc::clone(&place.mailbox)
     }
 
-    /// Lets go of what was used longest ago, but never of this mailbox. Whoever works with one keeps it meanwhile.
+    /// Lets go of what was used longest ago, but never of this mailbox, nor of one that somebody works with: of two models
+    /// of one mailbox neither would have what the other learns.
     fn make_room(&self, mailbox: &MailboxId, octets: usize, memory: u64) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = held.mailboxes.get_mut(mailbox) {
@@ -185,7 +188,8 @@ impl Filters {
             }
             let others = held.mailboxes.iter().filter(|(name, place)| {
                 // A model that is small takes no room that others need.
-                *name != mailbox && (is_crowded || place.octets > 0)
+                let is_needed = is_crowded || place.octets > 0;
+                is_needed && *name != mailbox && Arc::strong_count(&place.mailbox) == 1
             });
             let Some(oldest) = others.min_by_key(|(_, place)| place.used).map(|(name, _)| name.clone()) else {
                 return;

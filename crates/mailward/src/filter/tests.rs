@@ -1,9 +1,14 @@
 //! Filters over a store in memory.
 
 use super::*;
-use judge::junk::LESSONS_KEPT;
+use judge::junk::{LESSONS_KEPT, Model};
 use proptest::prelude::*;
+use std::future::poll_fn;
+use std::task::Poll;
 use store::{Label, LabelRequest, MailwardId, MemoryDisk, Remembered, Said};
+
+/// Of eight models.
+const MEMORY: u64 = 8 << 20;
 
 fn features(text: &str) -> Features {
     Features::read(message(text).as_bytes())
@@ -71,7 +76,7 @@ async fn judged(filters: &Filters, who: &MailboxId, text: &str) -> JunkFact {
         is_addressed: true,
         is_plaintext: false,
     };
-    match filters.judge(who, seen, true, 8 << 20).await {
+    match filters.judge(who, seen, true, MEMORY).await {
         Fact::Found(fact) => fact,
         other => panic!("{other:?}"),
     }
@@ -118,6 +123,98 @@ fn models_that_were_not_used_for_long_make_room() {
     });
 }
 
+/// What is in memory of a mailbox, and what another process would have of it.
+async fn models(filters: &Filters, store: &Store, who: &MailboxId) -> (Option<Model>, Option<Model>) {
+    let mut anew = Mailbox::default();
+    anew.load(store, who).await.unwrap();
+    let place = filters.place(who);
+    let own = place.read().await;
+    (own.model().cloned(), anew.model().cloned())
+}
+
+/// Those who wait for a model give up at any moment: because the store is slow, or the client went away.
+#[test]
+fn what_is_learned_half_is_not_learned_twice() {
+    run(async {
+        let mut broken_off = 0;
+        for polls in 1..40 {
+            let (store, ann) = (store(), mailbox("ann@a.example"));
+            let filters = Filters::over(Arc::clone(&store));
+            teach(&store, &ann, "cheap pills", "lunch with bob").await;
+            let mut learns = Box::pin(filters.learn(&ann, MEMORY));
+            let mut left = polls;
+            let learned = poll_fn(|context| match left {
+                0 => Poll::Ready(None),
+                _ => {
+                    left -= 1;
+                    learns.as_mut().poll(context).map(Some)
+                }
+            });
+            broken_off += u32::from(learned.await.is_none());
+            drop(learns);
+            filters.learn(&ann, MEMORY).await.unwrap();
+            let (is, would_be) = models(&filters, &store, &ann).await;
+            assert_eq!(
+                is.map(|model| model.taught()),
+                would_be.as_ref().map(Model::taught),
+                "{polls}"
+            );
+            assert!(models(&filters, &store, &ann).await.0 == would_be, "{polls}");
+        }
+        assert!(broken_off > 5, "{broken_off}");
+    });
+}
+
+#[test]
+fn models_that_labels_made_have_no_more_room_than_others() {
+    run(async {
+        let (store, filters) = {
+            let store = store();
+            (Arc::clone(&store), Filters::over(store))
+        };
+        for n in 0..20 {
+            let who = mailbox(&format!("u{n}@a.example"));
+            // Mail comes first, and nothing is known.
+            judged(&filters, &who, "cheap pills").await;
+            teach(&store, &who, "cheap pills", "lunch with bob").await;
+            filters.learn(&who, MEMORY).await.unwrap();
+        }
+        let mut octets = 0;
+        let places: Vec<_> = filters
+            .held
+            .lock()
+            .unwrap()
+            .mailboxes
+            .values()
+            .map(|place| Arc::clone(&place.mailbox))
+            .collect();
+        for place in places {
+            octets += place.read().await.octets();
+        }
+        assert!(octets <= 8 << 20, "{octets}");
+        assert_eq!(octets, filters.octets());
+    });
+}
+
+/// Two models of one mailbox would not know what the other learns.
+#[test]
+fn a_model_that_somebody_works_with_stays() {
+    run(async {
+        let (store, ann) = (store(), mailbox("ann@a.example"));
+        let filters = Filters::over(Arc::clone(&store));
+        teach(&store, &ann, "cheap pills", "lunch with bob").await;
+        filters.learn(&ann, MEMORY).await.unwrap();
+        let works_with = filters.place(&ann);
+        let bob = mailbox("bob@a.example");
+        teach(&store, &bob, "cheap pills", "lunch with bob").await;
+        filters.learn(&bob, 0).await.unwrap();
+        assert!(Arc::ptr_eq(&works_with, &filters.place(&ann)));
+        drop(works_with);
+        filters.learn(&bob, 0).await.unwrap();
+        assert!(!filters.place(&ann).read().await.is_loaded());
+    });
+}
+
 /// Four of one domain, and three of another.
 async fn town(store: &Store) -> Vec<MailboxId> {
     let names = [
@@ -142,7 +239,7 @@ fn a_new_mailbox_hears_what_others_learned_unless_that_is_switched_off() {
         let store = store();
         let filters = Filters::over(Arc::clone(&store));
         for who in town(&store).await {
-            filters.learn(&who).await.unwrap();
+            filters.learn(&who, MEMORY).await.unwrap();
         }
         assert!(filters.count_votes().await.unwrap());
         assert!(!filters.count_votes().await.unwrap(), "nothing was learned since");
@@ -159,7 +256,7 @@ fn a_new_mailbox_hears_what_others_learned_unless_that_is_switched_off() {
             is_addressed: true,
             is_plaintext: false,
         };
-        let alone = filters.judge(&new, seen, false, 8 << 20).await;
+        let alone = filters.judge(&new, seen, false, MEMORY).await;
         assert!(
             matches!(
                 alone,
@@ -182,7 +279,7 @@ fn a_poisoned_stream_of_labels_moves_only_its_own_mailbox() {
         let filters = Filters::over(Arc::clone(&store));
         let town = town(&store).await;
         for who in &town {
-            filters.learn(who).await.unwrap();
+            filters.learn(who, MEMORY).await.unwrap();
         }
         filters.count_votes().await.unwrap();
         let new = mailbox("new@a.example");
@@ -198,7 +295,7 @@ fn a_poisoned_stream_of_labels_moves_only_its_own_mailbox() {
             })
             .collect();
         store.remember(said).await.unwrap();
-        filters.learn(&evil).await.unwrap();
+        filters.learn(&evil, MEMORY).await.unwrap();
         assert!(filters.count_votes().await.unwrap());
         assert!(judged(&filters, &evil, "lunch with bob").await.probability() > 0.9);
         let after = (
@@ -232,7 +329,7 @@ fn the_oldest_lessons_fade() {
         for some in all.chunks(5_000) {
             store.remember(some.to_vec()).await.unwrap();
         }
-        filters.learn(&ann).await.unwrap();
+        filters.learn(&ann, MEMORY).await.unwrap();
         let fact = judged(&filters, &ann, "old").await;
         assert_eq!(
             fact.own.junk + fact.own.wanted,
@@ -259,10 +356,10 @@ proptest! {
                 let label = label.map(|is_junk| if is_junk { Label::Junk } else { Label::NotJunk });
                 store.remember(vec![says(&ann, *n, text, label, at_s)]).await.unwrap();
                 if *learns {
-                    filters.learn(&ann).await.unwrap();
+                    filters.learn(&ann, MEMORY).await.unwrap();
                 }
             }
-            filters.learn(&ann).await.unwrap();
+            filters.learn(&ann, MEMORY).await.unwrap();
             let fact = judged(&filters, &ann, "a b").await;
             // Another process adds the lessons up.
             assert_eq!(judged(&Filters::over(Arc::clone(&store)), &ann, "a b").await, fact);
@@ -271,7 +368,7 @@ proptest! {
             assert_eq!((fact.own.junk as usize, fact.own.wanted as usize), (junk, held.len() - junk));
             let forget = (0..12).map(|n| says(&ann, n, "x", None, 1_000));
             store.remember(forget.collect()).await.unwrap();
-            filters.learn(&ann).await.unwrap();
+            filters.learn(&ann, MEMORY).await.unwrap();
             let place = filters.place(&ann);
             let model = place.read().await.model().cloned().unwrap_or_default();
             assert_eq!(model, judge::junk::Model::default());
