@@ -33,7 +33,7 @@ struct Slot {
     sum: i32,
     lowest: i16,
     highest: i16,
-    voters: u16,
+    voters: u32,
 }
 
 /// What all mailboxes say, or those of a domain.
@@ -87,6 +87,30 @@ impl Ballot {
     }
 }
 
+impl Slot {
+    /// Counts what one mailbox says.
+    fn count(&mut self, weight: i32) {
+        let unit = settings::UNIT / settings::VOTE_UNIT;
+        let vote = (f64::from(weight) / unit).clamp(-settings::VOTE_MAX, settings::VOTE_MAX) as i16;
+        (self.lowest, self.highest) = match self.voters {
+            0 => (vote, vote),
+            _ => (self.lowest.min(vote), self.highest.max(vote)),
+        };
+        // A million mailboxes do not reach its ends.
+        self.sum = self.sum.saturating_add(i32::from(vote));
+        self.voters = self.voters.saturating_add(1);
+    }
+
+    /// What all say on average, but for the lowest and the highest vote; nothing before there are enough.
+    fn says(&self) -> f64 {
+        if self.voters < u32::from(VOTERS_MIN) {
+            return 0.0;
+        }
+        let rest = self.sum - i32::from(self.lowest) - i32::from(self.highest);
+        f64::from(rest) / f64::from(self.voters - 2) / settings::VOTE_UNIT
+    }
+}
+
 impl Votes {
     /// Nobody has voted.
     pub fn new(slots: u32, key: u64) -> Votes {
@@ -113,30 +137,23 @@ impl Votes {
             return;
         }
         self.voters = self.voters.saturating_add(1);
+        // Features of one mailbox that meet in a slot are one vote, or who knows many words had many.
+        let mut said: Vec<Option<i32>> = vec![None; self.slots.len()];
         for (at, word) in ballot.seen.iter().enumerate() {
             let mut left = *word;
             while left != 0 {
                 let number = 64 * at + usize::try_from(left.trailing_zeros()).unwrap_or_default();
                 left &= left - 1;
                 let weight = ballot.weights.get(number).copied().unwrap_or_default();
-                self.count(Feature::of_number(number), weight);
+                if let Some(sum) = said.get_mut(self.place(Feature::of_number(number))) {
+                    *sum = Some(sum.unwrap_or_default().saturating_add(weight));
+                }
             }
         }
-    }
-
-    fn count(&mut self, feature: Feature, weight: i32) {
-        let at = self.place(feature);
-        let unit = settings::UNIT / settings::VOTE_UNIT;
-        let vote = (f64::from(weight) / unit).clamp(-settings::VOTE_MAX, settings::VOTE_MAX) as i16;
-        if let Some(slot) = self.slots.get_mut(at) {
-            let (lowest, highest) = match slot.voters {
-                0 => (vote, vote),
-                _ => (slot.lowest.min(vote), slot.highest.max(vote)),
-            };
-            // A million mailboxes do not reach its ends.
-            slot.sum = slot.sum.saturating_add(i32::from(vote));
-            (slot.lowest, slot.highest) = (lowest, highest);
-            slot.voters = slot.voters.saturating_add(1);
+        for (slot, weight) in self.slots.iter_mut().zip(said) {
+            if let Some(weight) = weight {
+                slot.count(weight);
+            }
         }
     }
 
@@ -148,15 +165,10 @@ impl Votes {
 
     /// How far one feature moves what they say; positive towards junk.
     pub(super) fn pull(&self, feature: Feature) -> f64 {
-        let slot = match is_weighed(feature) {
-            true => self.slots.get(self.place(feature)).copied().unwrap_or_default(),
-            false => return 0.0,
-        };
-        if slot.voters < VOTERS_MIN {
-            return 0.0;
+        match is_weighed(feature) {
+            true => self.slots.get(self.place(feature)).map_or(0.0, Slot::says),
+            false => 0.0,
         }
-        let rest = slot.sum - i32::from(slot.lowest) - i32::from(slot.highest);
-        f64::from(rest) / f64::from(slot.voters - 2) / settings::VOTE_UNIT
     }
 
     fn place(&self, feature: Feature) -> usize {
@@ -258,6 +270,27 @@ mod tests {
         }
     }
 
+    /// Words of one mailbox that meet in one slot are one vote.
+    #[test]
+    fn who_knows_many_words_has_one_vote_for_each_slot() {
+        let usual = ballot(&["cheap pills"], &["lunch anna"], 6);
+        let of_all = |ballots: &[&Ballot]| {
+            let mut votes = Votes::new(1, 7);
+            ballots.iter().for_each(|ballot| votes.cast(ballot));
+            votes.pull(Feature::of_number(77))
+        };
+        assert_eq!(of_all(&[&usual; 2]), 0.0, "two mailboxes say nothing");
+        let other = ballot(&["a b c d e f g h", "i j k l m n o p q r"], &["lunch"], 40);
+        assert_eq!(of_all(&[&usual, &usual, &usual, &other]), of_all(&[&usual; 3]));
+    }
+
+    #[test]
+    fn a_hundred_thousand_votes_are_averaged() {
+        let mut slot = Slot::default();
+        (0..100_000).for_each(|_| slot.count(1 << 18));
+        assert!((slot.says() - 0.25).abs() < 1e-3, "{slot:?}");
+    }
+
     #[test]
     fn another_key_is_another_table() {
         let usual = ballot(&["cheap pills"], &["lunch anna"], 6);
@@ -281,14 +314,13 @@ mod tests {
         #[test]
         fn no_vote_moves_a_feature_out_of_the_range_of_the_others(
             rest in proptest::collection::vec(-3_000_000i32..3_000_000, 2..8), one in any::<i32>()) {
-            let feature = Feature::of_number(77);
-            let mut votes = Votes::new(1, 0);
-            rest.iter().chain([&one]).for_each(|weight| votes.count(feature, *weight));
+            let mut slot = Slot::default();
+            rest.iter().chain([&one]).for_each(|weight| slot.count(*weight));
             let limit = settings::VOTE_MAX / settings::VOTE_UNIT;
             let of = |weight: &i32| (f64::from(*weight) / settings::UNIT).clamp(-limit, limit);
             let lowest = rest.iter().map(of).fold(f64::MAX, f64::min) - 1e-3;
             let highest = rest.iter().map(of).fold(f64::MIN, f64::max) + 1e-3;
-            let pull = votes.pull(feature);
+            let pull = slot.says();
             prop_assert!((lowest..=highest).contains(&pull), "{pull} in {lowest}..{highest}");
         }
 
