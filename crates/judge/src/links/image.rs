@@ -27,13 +27,13 @@ pub(super) struct Gray {
 }
 
 impl Gray {
-    /// Decodes a PNG, JPEG or GIF of at most so many pixels, known by its first octets.
-    pub fn decode(octets: &[u8], pixels_max: usize) -> Option<Gray> {
-        let pixels_max = pixels_max.min(PIXELS_MAX);
+    /// Decodes a PNG, JPEG or GIF, known by its first octets, of at most so many pixels. These are taken from what is
+    /// left, also for one that breaks off: it costs as much.
+    pub fn decode(octets: &[u8], pixels_left: &mut usize) -> Option<Gray> {
         let decode = || match octets {
-            [0x89, b'P', b'N', b'G', ..] => png(octets, pixels_max),
-            [0xff, 0xd8, 0xff, ..] => jpeg(octets, pixels_max),
-            [b'G', b'I', b'F', b'8', ..] => gif(octets, pixels_max),
+            [0x89, b'P', b'N', b'G', ..] => png(octets, pixels_left),
+            [0xff, 0xd8, 0xff, ..] => jpeg(octets, pixels_left),
+            [b'G', b'I', b'F', b'8', ..] => gif(octets, pixels_left),
             _ => None,
         };
         let gray = catch_unwind(AssertUnwindSafe(decode)).ok()??;
@@ -42,9 +42,16 @@ impl Gray {
 }
 
 /// Width and height, if the picture is not too large, nor too small for a code.
-fn size(width: usize, height: usize, pixels_max: usize) -> Option<(usize, usize)> {
+fn size(width: usize, height: usize, pixels_left: usize) -> Option<(usize, usize)> {
     let pixels = width.checked_mul(height)?;
-    (pixels <= pixels_max && width.min(height) >= SIDE_MIN).then_some((width, height))
+    (pixels <= pixels_left.min(PIXELS_MAX) && width.min(height) >= SIDE_MIN).then_some((width, height))
+}
+
+/// The same of one that is decoded now.
+fn paid(width: usize, height: usize, pixels_left: &mut usize) -> Option<(usize, usize)> {
+    let size = size(width, height, *pixels_left)?;
+    *pixels_left -= width * height;
+    Some(size)
 }
 
 /// What the eye makes of a colour (ITU-R BT.601), on white paper where it is transparent.
@@ -54,7 +61,7 @@ fn shade(red: u8, green: u8, blue: u8, opacity: u8) -> u8 {
     u8::try_from((light * opacity + 255 * (255 - opacity)) / 255).unwrap_or(u8::MAX)
 }
 
-fn png(octets: &[u8], pixels_max: usize) -> Option<Gray> {
+fn png(octets: &[u8], pixels_left: &mut usize) -> Option<Gray> {
     let limits = png::Limits {
         bytes: DECODER_OCTETS_MAX,
     };
@@ -64,7 +71,7 @@ fn png(octets: &[u8], pixels_max: usize) -> Option<Gray> {
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().ok()?;
     let (width, height) = (reader.info().width as usize, reader.info().height as usize);
-    size(width, height, pixels_max)?;
+    paid(width, height, pixels_left)?;
     let mut buffer = vec![0; reader.output_buffer_size()?];
     let info = reader.next_frame(&mut buffer).ok()?;
     let pixels = buffer.get(..info.buffer_size())?;
@@ -82,17 +89,17 @@ fn each<const N: usize>(octets: &[u8], shade: impl Fn([u8; N]) -> u8) -> Vec<u8>
     octets.as_chunks::<N>().0.iter().map(|pixel| shade(*pixel)).collect()
 }
 
-fn jpeg(octets: &[u8], pixels_max: usize) -> Option<Gray> {
+fn jpeg(octets: &[u8], pixels_left: &mut usize) -> Option<Gray> {
     let options = DecoderOptions::default()
-        .set_max_width(pixels_max)
-        .set_max_height(pixels_max)
+        .set_max_width(PIXELS_MAX)
+        .set_max_height(PIXELS_MAX)
         .set_use_unsafe(false)
         .jpeg_set_max_scans(JPEG_SCANS_MAX)
         .jpeg_set_out_colorspace(ColorSpace::Luma);
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(octets), options);
     decoder.decode_headers().ok()?;
     let info = decoder.info()?;
-    let (width, height) = size(info.width.into(), info.height.into(), pixels_max)?;
+    let (width, height) = paid(info.width.into(), info.height.into(), pixels_left)?;
     let pixels = decoder.decode().ok()?;
     // It keeps the colours of those that it cannot turn into grey.
     let pixels = match pixels.len() / (width * height).max(1) {
@@ -103,15 +110,15 @@ fn jpeg(octets: &[u8], pixels_max: usize) -> Option<Gray> {
     Some(Gray { width, height, pixels })
 }
 
-fn gif(octets: &[u8], pixels_max: usize) -> Option<Gray> {
+fn gif(octets: &[u8], pixels_left: &mut usize) -> Option<Gray> {
     let mut options = gif::DecodeOptions::new();
     let octets_max = std::num::NonZeroU64::new(u64::try_from(DECODER_OCTETS_MAX).ok()?)?;
     options.set_memory_limit(gif::MemoryLimit::Bytes(octets_max));
     let mut decoder = options.read_info(Cursor::new(octets)).ok()?;
-    size(decoder.width().into(), decoder.height().into(), pixels_max)?;
+    size(decoder.width().into(), decoder.height().into(), *pixels_left)?;
     let (width, height) = {
         let frame = decoder.next_frame_info().ok()??;
-        size(frame.width.into(), frame.height.into(), pixels_max)?
+        paid(frame.width.into(), frame.height.into(), pixels_left)?
     };
     let transparent = decoder.current_frame_info()?.transparent;
     let palette: Vec<u8> = decoder

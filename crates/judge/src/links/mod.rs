@@ -495,11 +495,10 @@ impl Reader<'_> {
     }
 
     fn image(&mut self, octets: &[u8]) {
-        let Some(gray) = Gray::decode(octets, self.pixels_left) else {
-            return;
-        };
-        self.images_left -= 1;
-        self.pixels_left -= gray.pixels.len();
+        let before = self.pixels_left;
+        let gray = Gray::decode(octets, &mut self.pixels_left);
+        self.images_left -= usize::from(self.pixels_left < before);
+        let Some(gray) = gray else { return };
         for code in qr::read(&gray) {
             let is_address = next_in_text(&code).is_some_and(|(start, _)| start == 0);
             if is_address

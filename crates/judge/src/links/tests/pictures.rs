@@ -28,8 +28,12 @@ fn picture(name: &str) -> Vec<u8> {
     found.map(|(_, octets)| octets.to_vec()).unwrap()
 }
 
+fn decoded(octets: &[u8], mut pixels_left: usize) -> Option<Gray> {
+    Gray::decode(octets, &mut pixels_left)
+}
+
 fn codes(octets: &[u8]) -> Vec<String> {
-    Gray::decode(octets, PIXELS_MAX).map_or(Vec::new(), |gray| qr::read(&gray))
+    decoded(octets, PIXELS_MAX).map_or(Vec::new(), |gray| qr::read(&gray))
 }
 
 /// A message with a picture that is attached.
@@ -64,6 +68,25 @@ fn codes_are_read_whatever_they_are_drawn_with() {
         [["https://go.ann.com/", &"a1b2c3d4".repeat(60)].concat()]
     );
     assert!(codes(&picture("blank.png")).is_empty());
+}
+
+/// Which costs as much as one that shows something.
+#[test]
+fn a_picture_that_breaks_off_is_paid_for() {
+    for name in ["plain.png", "plain.gif"] {
+        let whole = picture(name);
+        let mut reader = Reader::new(&PublicSuffixes::BuiltIn);
+        reader.image(&whole[..whole.len() - 20]);
+        assert!(
+            reader.pixels_left < PIXELS_MAX && reader.images_left < IMAGES_MAX,
+            "{name}"
+        );
+    }
+    // What is no picture, and what is too large to be looked at, costs nothing.
+    let mut reader = Reader::new(&PublicSuffixes::BuiltIn);
+    reader.image(b"GIF89a");
+    reader.image(&picture("blank.png")[..20]);
+    assert_eq!((reader.pixels_left, reader.images_left), (PIXELS_MAX, IMAGES_MAX));
 }
 
 #[test]
@@ -109,16 +132,16 @@ fn pictures_have_their_limits() {
     // What it claims to be is too large, whatever it is.
     let mut vast = plain.clone();
     vast[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
-    assert!(Gray::decode(&vast, PIXELS_MAX).is_none());
+    assert!(decoded(&vast, PIXELS_MAX).is_none());
     let mut vast = picture("plain.gif");
     vast[6..10].copy_from_slice(&[0xff; 4]);
-    assert!(Gray::decode(&vast, PIXELS_MAX).is_none());
+    assert!(decoded(&vast, PIXELS_MAX).is_none());
     let jpeg = picture("plain.jpg");
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
     let mut vast = jpeg.clone();
     vast[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
-    assert!(Gray::decode(&vast, PIXELS_MAX).is_none());
-    assert!(Gray::decode(&plain, 100).is_none());
+    assert!(decoded(&vast, PIXELS_MAX).is_none());
+    assert!(decoded(&plain, 100).is_none());
 }
 
 #[test]
