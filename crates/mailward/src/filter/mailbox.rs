@@ -13,6 +13,8 @@ const TRIES_MAX: usize = 5;
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
     is_loaded: bool,
+    /// What it was last about to learn was not waited for.
+    is_broken_off: bool,
     /// None before the first lesson.
     model: Option<Model>,
     recent: Recent<MailwardId>,
@@ -39,36 +41,54 @@ impl Mailbox {
     /// Adds up its lessons, unless that is done already, and learns what is still to be learned. How many lessons that
     /// were.
     pub async fn load(&mut self, store: &Store, mailbox: &MailboxId) -> Result<usize, StoreError> {
-        if self.is_loaded {
-            return Ok(0);
+        match self.is_loaded {
+            true => Ok(0),
+            false => self.settle(store, mailbox).await,
         }
-        *self = Mailbox::default();
+    }
+
+    /// Learns what labels say, takes back what they say no longer, and keeps what each lesson amounts to. How many lessons
+    /// that were.
+    pub async fn settle(&mut self, store: &Store, mailbox: &MailboxId) -> Result<usize, StoreError> {
+        if self.is_broken_off {
+            // What was being written then may still be on its way, and is written when this is.
+            store.teach(mailbox, Vec::new()).await?;
+        }
+        // Who waits for this may give up at any moment, and what is learned by halves is no model.
+        let broken_off = Mailbox {
+            is_broken_off: true,
+            ..Mailbox::default()
+        };
+        let mut own = std::mem::replace(self, broken_off);
+        if !own.is_loaded {
+            own = Mailbox::sum(store, mailbox).await?;
+        }
+        let settled = own.settle_all(store, mailbox).await?;
+        *self = own;
+        Ok(settled)
+    }
+
+    /// What was taught, added up.
+    async fn sum(store: &Store, mailbox: &MailboxId) -> Result<Mailbox, StoreError> {
+        let mut sum = Mailbox {
+            is_loaded: true,
+            ..Mailbox::default()
+        };
         let mut after = None;
         loop {
             let lessons = store.reader().lessons(mailbox, after, LESSONS_MAX).await?;
-            let Some(last) = lessons.last() else { break };
+            let Some(last) = lessons.last() else { return Ok(sum) };
             after = Some(last.id);
             for KeptLesson {
                 id, taught, features, ..
             } in &lessons
             {
                 if let Some(taught) = taught {
-                    self.model.get_or_insert_default().add(features, *taught);
-                    self.recent.push(*id);
+                    sum.model.get_or_insert_default().add(features, *taught);
+                    sum.recent.push(*id);
                 }
             }
         }
-        self.settle(store, mailbox).await
-    }
-
-    /// Learns what labels say, takes back what they say no longer, and keeps what each lesson amounts to. How many lessons
-    /// that were.
-    pub async fn settle(&mut self, store: &Store, mailbox: &MailboxId) -> Result<usize, StoreError> {
-        // Who waits for this may give up at any moment; what is in memory is then ahead of the store.
-        self.is_loaded = false;
-        let settled = self.settle_all(store, mailbox).await?;
-        self.is_loaded = true;
-        Ok(settled)
     }
 
     async fn settle_all(&mut self, store: &Store, mailbox: &MailboxId) -> Result<usize, StoreError> {
@@ -86,27 +106,20 @@ impl Mailbox {
                 continue;
             }
             settled += open.len();
-            let changes = match self.teach_all(store, mailbox, open).await {
-                Ok(changes) => changes,
-                Err(error) => {
-                    *self = Mailbox::default();
-                    return Err(error);
-                }
-            };
+            let changes = self.teach_all(store, mailbox, open).await?;
             let taught = changes
                 .into_iter()
                 .map(|(id, (before, after))| Taught { id, before, after });
-            let taken = store.teach(mailbox, taught.collect()).await;
-            if !taken.as_ref().is_ok_and(|taken| taken.iter().all(|taken| *taken)) {
+            let taken = store.teach(mailbox, taught.collect()).await?;
+            if !taken.iter().all(|taken| *taken) {
                 // What is in memory is not what the store has.
-                *self = Mailbox::default();
                 failed += 1;
-                if taken?.is_empty() || failed == TRIES_MAX {
+                if failed == TRIES_MAX {
                     return Err(StoreError::Unavailable(
                         "lessons change faster than they are learned".into(),
                     ));
                 }
-                settled += Box::pin(self.load(store, mailbox)).await?;
+                *self = Mailbox::sum(store, mailbox).await?;
             }
         }
     }
