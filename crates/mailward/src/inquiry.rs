@@ -23,7 +23,7 @@ use judge::auth::dmarc::DmarcResult;
 use judge::auth::iprev;
 use judge::auth::org::PublicSuffixes;
 use judge::auth::spf::SpfResult;
-use judge::content::Features;
+use judge::content::{Features, Names as FeatureNames};
 use judge::dnsbl::{Target, Zone, ZoneFact};
 use judge::evidence::{Fact, ForwarderHit, ListHit, ListProof, MessageFacts, Origin, RecipientFacts};
 use judge::gather::{self, Asked, Claims};
@@ -114,6 +114,8 @@ pub struct Subject<'a> {
     pub is_plaintext: bool,
     /// What it is made of, once somebody asked.
     pub features: OnceLock<Features>,
+    /// The same in words.
+    pub names: OnceLock<FeatureNames>,
 }
 
 impl Subject<'_> {

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use store::{OpenError, Store};
 use tokio::time::interval;
 
+/// A store that has been emptied of records has no more of them soon after.
+const FEW_RECORDS: usize = 1000;
 /// How often what mailboxes say of words is counted, if anything was learned;
 const VOTES: Duration = Duration::from_secs(60);
 /// and no sooner than after so many times what it took.
@@ -166,6 +168,10 @@ impl Daemon {
     /// Counts from time to time what mailboxes say of words; runs until it is dropped.
     pub(super) async fn counting_votes(self: Arc<Daemon>) {
         let Some(gateway) = self.gateway() else { return };
+        let memory = gateway.runtime().config.junk.memory;
+        if let Err(error) = gateway.filters().catch_up(memory).await {
+            tracing::warn!(%error, "what was labelled without a daemon will be learned when the mailbox gets mail");
+        }
         loop {
             let begun = tokio::time::Instant::now();
             let counted = match gateway.runtime().config.junk.shared {
@@ -275,7 +281,16 @@ async fn expire_records(gateway: &Gateway) {
     }
     match gateway.store().expire_history(before(settings.history_days)).await {
         Ok(0) => {}
-        Ok(labels) => tracing::info!(labels, "old history expired"),
+        Ok(labels) => {
+            tracing::info!(labels, "old history expired");
+            if let Err(error) = gateway
+                .filters()
+                .forget_expired(gateway.runtime().config.junk.memory)
+                .await
+            {
+                tracing::warn!(%error, "what expired labels said is unlearned when the mailbox gets mail");
+            }
+        }
         Err(error) => tracing::warn!(%error, "old history stays"),
     }
     let now_s = jiff::Timestamp::now().as_second();
@@ -296,6 +311,11 @@ async fn keep_to_size(gateway: &Gateway) {
                 hint = "raise `[store] size_max`, or lower `keep_days`",
                 "records were forgotten before their time, because the store was full"
             );
+            // Lessons go only when no record is left; some may have come since.
+            let left = gateway.store().reader().recent(FEW_RECORDS).await;
+            if left.is_ok_and(|left| left.len() < FEW_RECORDS) {
+                gateway.filters().unload().await;
+            }
         }
         Err(error) => tracing::warn!(%error, "the store's size is not kept"),
     }

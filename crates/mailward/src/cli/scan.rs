@@ -220,6 +220,7 @@ impl Bench {
             filters: None,
             is_plaintext: false,
             features: OnceLock::new(),
+            names: OnceLock::new(),
         };
         let verdict = self.verdict(&subject, &mut facts, &mut recipient);
         Judged {

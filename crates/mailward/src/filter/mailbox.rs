@@ -38,6 +38,14 @@ impl Mailbox {
         self.model.as_ref().map_or(0, Model::octets)
     }
 
+    /// What it learned is added up anew when it is asked next.
+    pub fn unload(&mut self) {
+        *self = Mailbox {
+            is_broken_off: self.is_broken_off,
+            ..Mailbox::default()
+        };
+    }
+
     /// Adds up its lessons, unless that is done already, and learns what is still to be learned. How many lessons that
     /// were.
     pub async fn load(&mut self, store: &Store, mailbox: &MailboxId) -> Result<usize, StoreError> {

@@ -18,7 +18,7 @@ use mail::{Line, MailboxId};
 use mailbox::Mailbox;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use store::{Store, StoreError};
 use tokio::sync::RwLock as AsyncLock;
 use votes::Shared;
@@ -60,6 +60,8 @@ pub struct Seen<'a> {
     pub features: &'a Features,
     /// Its first octets.
     pub octets: &'a [u8],
+    /// Words for its features, once somebody asked for them.
+    pub names: &'a OnceLock<Names>,
     /// Whether To or Cc names the recipient.
     pub is_addressed: bool,
     /// Whether it certainly came without encryption.
@@ -118,6 +120,56 @@ impl Filters {
         self.make_room(mailbox, own.octets(), memory);
         self.note(loaded + settled?);
         Ok(())
+    }
+
+    /// Learns whatever labels of any mailbox say that is not learned yet: what was said without a daemon, and all of it
+    /// after a rebuild. Mail that comes meanwhile does not wait for it.
+    ///
+    /// # Errors
+    /// As [`Filters::learn`].
+    pub async fn catch_up(&self, memory: u64) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = self.store.reader().learners(after, votes::PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.mailbox.clone());
+            for learner in &page {
+                if !self.store.reader().open_lessons(&learner.mailbox, 1).await?.is_empty() {
+                    self.learn(&learner.mailbox, memory).await?;
+                }
+            }
+        }
+    }
+
+    /// Takes back what labels say no longer that went by their age, as far as it is in memory.
+    ///
+    /// # Errors
+    /// As [`Filters::learn`].
+    pub async fn forget_expired(&self, memory: u64) -> Result<(), StoreError> {
+        let held: Vec<MailboxId> = {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.mailboxes.keys().cloned().collect()
+        };
+        for mailbox in held {
+            self.learn(&mailbox, memory).await?;
+        }
+        self.is_stale.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Has all models loaded anew, because lessons went for want of room.
+    pub async fn unload(&self) {
+        let held: Vec<Arc<AsyncLock<Mailbox>>> = {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.mailboxes
+                .values()
+                .map(|place| Arc::clone(&place.mailbox))
+                .collect()
+        };
+        for mailbox in held {
+            mailbox.write().await.unload();
+        }
+        self.is_stale.store(true, Ordering::Relaxed);
     }
 
     /// That so many lessons were learned.
@@ -202,9 +254,10 @@ impl Filters {
 /// With the words that moved it, where it may be junk.
 fn fact(filter: &Filter<'_>, seen: Seen<'_>) -> JunkFact {
     let score = filter.classify(seen.features);
+    let nothing = Names::new();
     let names = match score.probability() >= TOLD_FROM {
-        true => Features::read_named(seen.octets).1,
-        false => Names::new(),
+        true => seen.names.get_or_init(|| Features::read_named(seen.octets).1),
+        false => &nothing,
     };
-    filter.explain(seen.features, &names, seen.is_addressed, seen.is_plaintext)
+    filter.explain(seen.features, names, seen.is_addressed, seen.is_plaintext)
 }

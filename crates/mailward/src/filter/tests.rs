@@ -73,6 +73,7 @@ async fn judged(filters: &Filters, who: &MailboxId, text: &str) -> JunkFact {
     let seen = Seen {
         features: &features,
         octets: message.as_bytes(),
+        names: &OnceLock::new(),
         is_addressed: true,
         is_plaintext: false,
     };
@@ -254,6 +255,7 @@ fn a_new_mailbox_hears_what_others_learned_unless_that_is_switched_off() {
         let seen = Seen {
             features: &features,
             octets: message.as_bytes(),
+            names: &OnceLock::new(),
             is_addressed: true,
             is_plaintext: false,
         };
@@ -338,6 +340,43 @@ fn the_oldest_lessons_fade() {
             "{fact:?}"
         );
         assert!(store.reader().lessons(&ann, None, 1).await.unwrap()[0].received_s > 9);
+    });
+}
+
+#[test]
+fn what_went_by_age_or_for_want_of_room_is_unlearned_in_memory_too() {
+    run(async {
+        let (store, ann) = (store(), mailbox("ann@a.example"));
+        let filters = Filters::over(Arc::clone(&store));
+        teach(&store, &ann, "cheap pills", "lunch with bob").await;
+        filters.learn(&ann, MEMORY).await.unwrap();
+        // The messages came in the first seconds of 1970.
+        assert_eq!(store.expire_history(8).await.unwrap(), 8);
+        filters.forget_expired(MEMORY).await.unwrap();
+        let fact = judged(&filters, &ann, "lunch").await;
+        assert_eq!((fact.own.junk, fact.own.wanted), (4, 4), "{fact:?}");
+        store.expire_to_size(0).await.unwrap();
+        filters.unload().await;
+        let fact = judged(&filters, &ann, "lunch").await;
+        assert_eq!((fact.own.junk, fact.own.wanted), (0, 0), "{fact:?}");
+    });
+}
+
+#[test]
+fn what_was_labelled_without_a_daemon_is_caught_up_with() {
+    run(async {
+        let store = store();
+        let town = town(&store).await;
+        let filters = Filters::over(Arc::clone(&store));
+        filters.catch_up(MEMORY).await.unwrap();
+        for who in &town {
+            assert!(store.reader().open_lessons(who, 1).await.unwrap().is_empty(), "{who}");
+        }
+        assert!(filters.count_votes().await.unwrap());
+        assert_eq!(
+            judged(&filters, &mailbox("new@a.example"), "cheap pills").await.voters,
+            7
+        );
     });
 }
 

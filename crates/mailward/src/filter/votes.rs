@@ -11,8 +11,8 @@ const SERVER_SLOTS: u32 = 393_216;
 const DOMAIN_SLOTS: u32 = 131_072;
 /// Domains that have votes of their own: those where most mailboxes learn.
 const DOMAINS_MAX: usize = 8;
-/// Mailboxes that are asked for at once.
-const PAGE: u32 = 500;
+/// Mailboxes that are asked for at once; their lessons are counted then, while others wait.
+pub(super) const PAGE: u32 = 20;
 /// Mailboxes that are counted; past it the rest is passed over.
 const VOTERS_MAX: usize = 100_000;
 

@@ -225,6 +225,7 @@ impl Gateway {
             filters: Some(&self.filters),
             is_plaintext: envelope.is_plaintext(),
             features: OnceLock::new(),
+            names: OnceLock::new(),
         };
         let verdicts = verdicts(&runtime.inquiry, &mut envelope, &subject, &mut facts).await;
         let features = learnable(&envelope).then(|| subject.features());

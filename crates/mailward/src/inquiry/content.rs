@@ -28,6 +28,7 @@ impl Inquiry {
         let seen = Seen {
             features: subject.features(),
             octets: &subject.body.head,
+            names: &subject.names,
             is_addressed: is_addressed(subject.message, seat.facts),
             is_plaintext: subject.is_plaintext,
         };
@@ -107,11 +108,57 @@ fn is_addressed(message: &Message<'_>, recipient: &RecipientFacts) -> bool {
         names.iter().any(|name| {
             // No part of a longer address.
             let mut found = value.match_indices(name.as_str());
-            found.any(|(at, _)| !value.get(..at).is_some_and(|before| before.ends_with(is_in_address)))
+            found.any(|(at, _)| {
+                let (before, after) = (value.get(..at), value.get(at + name.len()..));
+                !before.is_some_and(|before| before.ends_with(is_in_address))
+                    && !after.is_some_and(|after| after.starts_with(is_in_address))
+            })
         })
     })
 }
 
 fn is_in_address(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '.' | '-' | '_' | '+')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use judge::evidence::UserStanding;
+    use mail::{Address, MailboxId};
+
+    #[test]
+    fn a_recipient_is_named_by_a_whole_address() {
+        let recipient = RecipientFacts {
+            address: Address::parse("Bob+list@our.example").unwrap(),
+            mailbox: MailboxId::try_from("bob@our.example".to_owned()).unwrap(),
+            user: UserStanding::Valid,
+            blacklisted: None,
+            whitelisted: None,
+            passes_forged: false,
+            forwarder: None,
+            zones: Fact::NotAsked,
+            listed: None,
+            rates: Fact::NotAsked,
+            standing: Fact::NotAsked,
+            greylist: Fact::NotAsked,
+            junk: Fact::NotAsked,
+        };
+        let named = |header: &str| is_addressed(&Message::parse(format!("{header}\n\n").as_bytes()), &recipient);
+        for header in [
+            "To: Bob <BOB@our.example>",
+            "Cc: a@b.example,\n bob+LIST@our.example",
+            "To: bob@our.example",
+        ] {
+            assert!(named(header), "{header}");
+        }
+        for header in [
+            "To: jim-bob@our.example",
+            "To: bob@our.example.net",
+            "To: b@our.example",
+            "Subject: bob@our.example",
+        ] {
+            assert!(!named(header), "{header}");
+        }
+    }
 }
