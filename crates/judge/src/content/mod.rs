@@ -2,8 +2,8 @@
 //!
 //! A feature is a number: the hash of a few words of text. What is read is what a person would see, and what a sender
 //! cannot easily vary; what other filters said of the message, dates, and what a delivery added is not (`headers` has the
-//! list of fields that are read). The same octets give the same features on every machine, in every version that says
-//! the same [`VERSION`].
+//! list of fields that are read). The same octets give the same features on every machine; in versions that say the same
+//! [`VERSION`] but for those that were added.
 //!
 //! Only the first [`OCTETS_MAX`] octets are looked at, and at most [`FEATURES_MAX`] features are told; nothing is unpacked
 //! but base64 and quoted-printable, which never grow. So time and memory are bounded whatever a message is.
@@ -29,7 +29,8 @@ use serde::{Deserialize, Serialize};
 use sink::Sink;
 use std::collections::HashMap;
 
-/// Features of another version are other numbers; a model is of one version only.
+/// Features of another version are other numbers; a model is of one version only, and lessons of another are lost to it.
+/// So it changes where a number comes to mean something else, and not where features are added.
 pub const VERSION: u32 = 2;
 /// A feature's slot is a number of so many bits.
 pub const SLOT_BITS: u32 = 20;

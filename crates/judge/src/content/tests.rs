@@ -164,7 +164,7 @@ fn features_keep_their_numbers() {
     assert_eq!(
         (features.len(), sum, VERSION),
         known,
-        "say another VERSION where this changes"
+        "say another VERSION where a number means something else; where features were only added, pin this anew"
     );
 }
 

@@ -35,6 +35,8 @@ fn a_hundred_kills_lose_no_label_and_no_sent_mail_that_a_command_has_acknowledge
     let sink = Sink::start();
     let mut gateway = Setup::new()
         .srv(&["example.com/users/valid/foo"])
+        // Each label is a lesson, too.
+        .file("example.com/checks/junk", "shadow = true")
         .set("limits.connections_per_client", "100")
         .before_sink(&sink)
         .start();
@@ -260,6 +262,12 @@ fn settle(state: &State, sink: &Sink, gateway: &Gateway, seed: u64) {
     let text = String::from_utf8(verify.stdout).expect("text");
     if !verify.status.success() || text.lines().last() != Some("nothing wrong") {
         faults.push(text);
+    }
+    let stats = gateway.command(&["store", "stats", "--json"]);
+    let stats: Value = serde_json::from_slice(&stats.stdout).expect("JSON");
+    let [lessons, junk, notjunk] = ["lessons", "junk", "not_junk"].map(|name| stats[name].as_u64().expect("a number"));
+    if lessons != junk + notjunk || lessons == 0 {
+        faults.push(format!("{lessons} lessons of {junk} junk and {notjunk} wanted"));
     }
     assert!(
         faults.is_empty(),

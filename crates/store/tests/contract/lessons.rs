@@ -620,7 +620,8 @@ async fn lessons_are_exported_with_their_labels(place: Place) {
     assert_eq!(dump(other.reader()).await, exported);
 
     // Features of another version are none; what is damaged is said.
-    let newer = lines[0].replace("\"features\":{\"version\":1", "\"features\":{\"version\":99");
+    let version = format!("\"features\":{{\"version\":{}", judge::content::VERSION);
+    let newer = lines[0].replace(&version, "\"features\":{\"version\":99");
     assert_ne!(newer, lines[0]);
     let read: Remembered = serde_json::from_str(&newer).unwrap();
     assert_eq!(read, Remembered::Label(request(1, JUNK, 10)));
