@@ -257,6 +257,27 @@ pub struct RecipientFacts {
     pub junk: Fact<JunkFact>,
 }
 
+impl RecipientFacts {
+    /// A recipient of whom nothing is asked yet, and whom no list names.
+    pub fn unasked(address: Address, mailbox: MailboxId, user: UserStanding) -> RecipientFacts {
+        RecipientFacts {
+            address,
+            mailbox,
+            user,
+            blacklisted: None,
+            whitelisted: None,
+            passes_forged: false,
+            forwarder: None,
+            zones: Fact::NotAsked,
+            listed: None,
+            rates: Fact::NotAsked,
+            standing: Fact::NotAsked,
+            greylist: Fact::NotAsked,
+            junk: Fact::NotAsked,
+        }
+    }
+}
+
 /// A mailing list that `lists/` of the recipient's domain names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListHit {

@@ -91,18 +91,6 @@ mod tests {
     /// A message that is junk with this probability, and nothing else speaks against it.
     fn recipient(probability: f64) -> RecipientFacts {
         RecipientFacts {
-            address: Address::parse("bob@our.example").unwrap(),
-            mailbox: MailboxId::try_from("bob@our.example".to_owned()).unwrap(),
-            user: UserStanding::Valid,
-            blacklisted: None,
-            whitelisted: None,
-            passes_forged: false,
-            forwarder: None,
-            zones: Fact::NotAsked,
-            listed: None,
-            rates: Fact::NotAsked,
-            standing: Fact::NotAsked,
-            greylist: Fact::NotAsked,
             junk: Fact::Found(JunkFact {
                 log_odds_milli: ((probability / (1.0 - probability)).ln() * 1000.0).round() as i32,
                 is_significant: true,
@@ -115,6 +103,11 @@ mod tests {
                     milli: 900,
                 }],
             }),
+            ..RecipientFacts::unasked(
+                Address::parse("bob@our.example").unwrap(),
+                MailboxId::try_from("bob@our.example".to_owned()).unwrap(),
+                UserStanding::Valid,
+            )
         }
     }
 

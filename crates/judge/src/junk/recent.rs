@@ -25,11 +25,6 @@ impl<K> Recent<K> {
             next: 0,
         }
     }
-
-    /// How many lessons are held at most.
-    pub fn room(&self) -> usize {
-        self.room
-    }
 }
 
 impl<K: Clone + PartialEq> Recent<K> {

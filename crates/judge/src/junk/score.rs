@@ -124,16 +124,16 @@ impl<'a> Filter<'a> {
         }
     }
 
-    /// The same with what moved it, for `why`. The names must be those of the same message's features.
-    pub fn explain(&self, features: &Features, names: &Names, is_addressed: bool, is_plaintext: bool) -> JunkFact {
-        let score = self.classify(features);
+    /// A score as it is recorded, with what moved it, told in those names; they must be those of the same message's
+    /// features. How the message came is not known here.
+    pub fn explain(&self, score: Score, features: &Features, names: &Names) -> JunkFact {
         JunkFact {
             log_odds_milli: milli(score.log_odds),
             is_significant: score.is_significant,
             own: self.own.map(Model::taught).unwrap_or_default(),
             voters: self.server.map_or(0, Votes::voters),
-            is_addressed,
-            is_plaintext,
+            is_addressed: true,
+            is_plaintext: false,
             pulls: self.pulls(features, names, PULLS_MAX),
         }
     }

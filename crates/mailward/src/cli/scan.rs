@@ -276,37 +276,18 @@ impl Bench {
         match &self.domain {
             Some(view) => {
                 let whitelisted = view.whitelisted(local, &probe);
+                let (mailbox, user) = (view.mailbox(local), view.user(local, self.client()));
                 RecipientFacts {
-                    address: self.address.clone(),
-                    mailbox: view.mailbox(local),
-                    user: view.user(local, self.client()),
                     blacklisted: view.blacklisted(&probe),
                     passes_forged: whitelisted.as_ref().is_some_and(|hit| view.passes_forged(hit)),
                     whitelisted,
-                    forwarder: None,
-                    zones: Fact::NotAsked,
-                    listed: None,
-                    rates: Fact::NotAsked,
-                    standing: Fact::NotAsked,
-                    greylist: Fact::NotAsked,
-                    junk: Fact::NotAsked,
+                    ..RecipientFacts::unasked(self.address.clone(), mailbox, user)
                 }
             }
-            None => RecipientFacts {
-                address: self.address.clone(),
-                mailbox: MailboxId::new(local, self.address.domain().unwrap_or(&nowhere())),
-                user: UserStanding::Anyone,
-                blacklisted: None,
-                whitelisted: None,
-                passes_forged: false,
-                forwarder: None,
-                zones: Fact::NotAsked,
-                listed: None,
-                rates: Fact::NotAsked,
-                standing: Fact::NotAsked,
-                greylist: Fact::NotAsked,
-                junk: Fact::NotAsked,
-            },
+            None => {
+                let mailbox = MailboxId::new(local, self.address.domain().unwrap_or(&nowhere()));
+                RecipientFacts::unasked(self.address.clone(), mailbox, UserStanding::Anyone)
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use store::{Store, StoreError};
 use tokio::sync::RwLock as AsyncLock;
+pub use votes::SERVER_SLOTS;
 use votes::Shared;
 
 /// Mailboxes of which is known what they learned, which may be nothing.
@@ -259,5 +260,9 @@ fn fact(filter: &Filter<'_>, seen: Seen<'_>) -> JunkFact {
         true => seen.names.get_or_init(|| Features::read_named(seen.octets).1),
         false => &nothing,
     };
-    filter.explain(seen.features, names, seen.is_addressed, seen.is_plaintext)
+    JunkFact {
+        is_addressed: seen.is_addressed,
+        is_plaintext: seen.is_plaintext,
+        ..filter.explain(score, seen.features, names)
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use store::{LESSONS_MAX, Store, StoreError};
 
 /// Slots of the server's votes: 4.7 MB.
-const SERVER_SLOTS: u32 = 393_216;
+pub const SERVER_SLOTS: u32 = 393_216;
 /// Slots of a domain's: 1.6 MB.
 const DOMAIN_SLOTS: u32 = 131_072;
 /// Domains that have votes of their own: those where most mailboxes learn.

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::domains::{DomainView, Domains, Found};
 use crate::inquiry::listed_ip;
 use crate::relay::next_hop::NextHop;
-use judge::evidence::{Fact, RecipientFacts, TlsFacts};
+use judge::evidence::{RecipientFacts, TlsFacts};
 use judge::lists::Probe;
 use mail::smtp::client::Origin;
 use mail::smtp::command::{Dialect, MailParams};
@@ -358,20 +358,12 @@ fn recipient(envelope: &Envelope, address: Address, domain: Arc<DomainView>) -> 
         reverse_path: &envelope.reverse_path,
     };
     let whitelisted = domain.whitelisted(address.local(), &probe);
+    let (mailbox, user) = (domain.mailbox(address.local()), domain.user(address.local(), listed));
     let facts = RecipientFacts {
-        mailbox: domain.mailbox(address.local()),
-        user: domain.user(address.local(), listed),
         blacklisted: domain.blacklisted(&probe),
         passes_forged: whitelisted.as_ref().is_some_and(|hit| domain.passes_forged(hit)),
         whitelisted,
-        forwarder: None,
-        zones: Fact::NotAsked,
-        listed: None,
-        rates: Fact::NotAsked,
-        standing: Fact::NotAsked,
-        greylist: Fact::NotAsked,
-        junk: Fact::NotAsked,
-        address,
+        ..RecipientFacts::unasked(address, mailbox, user)
     };
     Recipient { facts, domain }
 }

@@ -129,21 +129,11 @@ mod tests {
 
     #[test]
     fn a_recipient_is_named_by_a_whole_address() {
-        let recipient = RecipientFacts {
-            address: Address::parse("Bob+list@our.example").unwrap(),
-            mailbox: MailboxId::try_from("bob@our.example".to_owned()).unwrap(),
-            user: UserStanding::Valid,
-            blacklisted: None,
-            whitelisted: None,
-            passes_forged: false,
-            forwarder: None,
-            zones: Fact::NotAsked,
-            listed: None,
-            rates: Fact::NotAsked,
-            standing: Fact::NotAsked,
-            greylist: Fact::NotAsked,
-            junk: Fact::NotAsked,
-        };
+        let recipient = RecipientFacts::unasked(
+            Address::parse("Bob+list@our.example").unwrap(),
+            MailboxId::try_from("bob@our.example".to_owned()).unwrap(),
+            UserStanding::Valid,
+        );
         let named = |header: &str| is_addressed(&Message::parse(format!("{header}\n\n").as_bytes()), &recipient);
         for header in [
             "To: Bob <BOB@our.example>",

@@ -107,21 +107,8 @@ pub fn record(id: MailwardId, received_s: i64, recipients: usize) -> Record {
 
 fn recipient(address: &str) -> RecipientFacts {
     let address = Address::parse(address).unwrap();
-    RecipientFacts {
-        mailbox: MailboxId::new(address.local(), address.domain().unwrap()),
-        address,
-        user: UserStanding::Valid,
-        blacklisted: None,
-        whitelisted: None,
-        passes_forged: false,
-        forwarder: None,
-        zones: Fact::NotAsked,
-        listed: None,
-        rates: Fact::NotAsked,
-        standing: Fact::NotAsked,
-        greylist: Fact::NotAsked,
-        junk: Fact::NotAsked,
-    }
+    let mailbox = MailboxId::new(address.local(), address.domain().unwrap());
+    RecipientFacts::unasked(address, mailbox, UserStanding::Valid)
 }
 
 fn reason(text: &'static str, effect: Effect) -> Reason {

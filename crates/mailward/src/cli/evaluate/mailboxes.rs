@@ -1,12 +1,11 @@
 //! Mailboxes that learn beside each other.
 
+use crate::filter::SERVER_SLOTS;
 use judge::content::Features;
 use judge::junk::{Filter, Learner, Score, Size, Votes};
 
 /// How many lessons pass before votes are counted anew, as the gateway does from time to time.
 const COUNT_EVERY: usize = 200;
-/// Slots of the server's votes, as in the gateway.
-const VOTE_SLOTS: u32 = 393_216;
 
 /// The messages are dealt out to them in turn.
 pub(super) struct Mailboxes {
@@ -46,7 +45,7 @@ impl Mailboxes {
         self.learners[number % count].teach(features, is_junk);
         self.taught += 1;
         if count > 1 && self.taught.is_multiple_of(COUNT_EVERY) {
-            let mut votes = Votes::new(VOTE_SLOTS, 0);
+            let mut votes = Votes::new(SERVER_SLOTS, 0);
             let ballots = self.learners.iter().filter_map(Learner::ballot);
             ballots.for_each(|ballot| votes.cast(ballot));
             self.votes = Some(votes);
