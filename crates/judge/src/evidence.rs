@@ -45,8 +45,8 @@ pub struct MessageFacts {
     /// How the client kept to the order of speech.
     #[serde(default)]
     pub conduct: Conduct,
-    /// What the header and body say.
-    pub content: ContentFacts,
+    /// What the header and body say; `None` where only an envelope is judged.
+    pub content: Option<ContentFacts>,
     /// Who really sent it.
     #[serde(default)]
     pub origin: Origin,
@@ -56,6 +56,92 @@ pub struct MessageFacts {
     /// What its links show and where they lead.
     #[serde(default)]
     pub links: Fact<Links>,
+}
+
+impl MessageFacts {
+    /// A message of which nothing is asked yet: only its envelope is known.
+    pub fn unasked(received_s: i64, client: IpAddr, helo: Line, reverse_path: ReversePath) -> MessageFacts {
+        MessageFacts {
+            received_s,
+            client,
+            helo,
+            reverse_path,
+            tls: None,
+            login: None,
+            conduct: Conduct::default(),
+            content: None,
+            origin: Origin::default(),
+            virus: Fact::NotAsked,
+            links: Fact::NotAsked,
+        }
+    }
+
+    /// The first Message-ID field; empty without one.
+    pub fn message_id(&self) -> &str {
+        let content = self.content.as_ref();
+        content
+            .and_then(|content| content.message_id.as_ref())
+            .map_or("", Line::as_str)
+    }
+
+    /// Octets of the message; 0 where only an envelope is judged.
+    pub fn octets(&self) -> u64 {
+        self.content.as_ref().map_or(0, |content| content.size_octets)
+    }
+}
+
+/// Facts that are asked for together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// The client's reverse name: [`Origin::iprev`].
+    ReverseName,
+    /// [`MessageFacts::origin`], the reverse name included.
+    Origin,
+    /// [`RecipientFacts::zones`].
+    Zones,
+    /// [`MessageFacts::virus`].
+    Virus,
+    /// [`RecipientFacts::standing`].
+    Standing,
+    /// [`RecipientFacts::rates`].
+    Rates,
+    /// [`RecipientFacts::greylist`].
+    Greylist,
+    /// [`RecipientFacts::junk`].
+    Junk,
+    /// [`MessageFacts::links`].
+    Links,
+}
+
+/// Groups of facts that a verdict needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs(u16);
+
+impl Needs {
+    /// One group.
+    pub const fn of(group: Group) -> Needs {
+        Needs(1 << group as u16)
+    }
+
+    /// What either needs.
+    pub const fn or(self, other: Needs) -> Needs {
+        Needs(self.0 | other.0)
+    }
+
+    /// Adds a group.
+    pub fn add(&mut self, group: Group) {
+        *self = self.or(Needs::of(group));
+    }
+
+    /// Whether a group is needed.
+    pub fn has(self, group: Group) -> bool {
+        self.0 & Needs::of(group).0 != 0
+    }
+
+    /// Whether nothing is needed.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 }
 
 /// Something that must be asked for, and may not be had.
@@ -229,6 +315,9 @@ pub struct RecipientFacts {
     pub user: UserStanding,
     /// First blacklist entry that fits.
     pub blacklisted: Option<BlacklistHit>,
+    /// Blacklists name hosts, so that once the client's reverse name is known there may be an entry that fits.
+    #[serde(default)]
+    pub has_host_blacklist: bool,
     /// First whitelist entry that fits.
     pub whitelisted: Option<WhitelistHit>,
     /// It counts even where DMARC shows its name to be forged.
@@ -265,6 +354,7 @@ impl RecipientFacts {
             mailbox,
             user,
             blacklisted: None,
+            has_host_blacklist: false,
             whitelisted: None,
             passes_forged: false,
             forwarder: None,
@@ -397,6 +487,20 @@ fn asks_moderation(subject: &str) -> bool {
 /// Whether a lower-cased mailer is one that only junk was seen from.
 fn is_junk_mailer(mailer: &str) -> bool {
     mailer.contains("the bat") || mailer == "globomail"
+}
+
+/// A message and a recipient of whom nothing is asked yet, for tests of single checks.
+#[cfg(test)]
+pub(crate) fn unasked() -> (MessageFacts, RecipientFacts) {
+    let message = MessageFacts::unasked(
+        0,
+        IpAddr::from([192, 0, 2, 1]),
+        Line::literal("mx.sender.example"),
+        ReversePath::Null,
+    );
+    let address = Address::parse("bob@our.example").unwrap();
+    let mailbox = MailboxId::try_from("bob@our.example".to_owned()).unwrap();
+    (message, RecipientFacts::unasked(address, mailbox, UserStanding::Valid))
 }
 
 #[cfg(test)]

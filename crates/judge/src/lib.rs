@@ -25,6 +25,7 @@
 pub mod auth;
 pub mod checks;
 pub mod content;
+mod disposition;
 pub mod dnsbl;
 pub mod evidence;
 pub mod gather;
@@ -37,6 +38,8 @@ pub mod rates;
 pub mod reason;
 pub mod reputation;
 pub mod resolver;
+mod rule;
+mod settings;
 pub mod verdict;
 pub mod virus;
 pub mod zone;

@@ -25,7 +25,7 @@ use judge::auth::org::PublicSuffixes;
 use judge::auth::spf::SpfResult;
 use judge::content::{Features, Names as FeatureNames};
 use judge::dnsbl::{Target, Zone, ZoneFact};
-use judge::evidence::{Fact, ForwarderHit, ListHit, ListProof, MessageFacts, Origin, RecipientFacts};
+use judge::evidence::{Fact, ForwarderHit, Group, ListHit, ListProof, MessageFacts, Origin, RecipientFacts};
 use judge::gather::{self, Asked, Claims};
 use judge::greylist::{GreylistFact, Stranger};
 use judge::lists::Probe;
@@ -251,23 +251,23 @@ impl Inquiry {
         names: Option<Names<'_>>,
     ) {
         let known: &MessageFacts = facts;
-        let any = |needed: fn(&Needs) -> bool| needs.iter().any(needed);
+        let any = |group: Group| needs.iter().any(|needs| needs.has(group));
         let of_message = join3(
-            when(any(|needs| needs.origin), self.origin_of(subject, known, names)),
-            when(any(|needs| needs.virus), self.scan(subject.body)),
-            when(any(|needs| needs.links), self.links(subject.body)),
+            when(any(Group::Origin), self.origin_of(subject, known, names)),
+            when(any(Group::Virus), self.scan(subject.body)),
+            when(any(Group::Links), self.links(subject.body)),
         );
         let of_seats = seats.iter().zip(needs).map(|(seat, needs)| {
             join4(
-                when(needs.zones, self.listings(subject, known, seat, names)),
-                when(needs.standing, self.standing(subject, known, seat)),
-                when(needs.greylist, self.greylist(subject, known, seat)),
-                when(needs.junk, self.filtered(subject, seat)),
+                when(needs.has(Group::Zones), self.listings(subject, known, seat, names)),
+                when(needs.has(Group::Standing), self.standing(subject, known, seat)),
+                when(needs.has(Group::Greylist), self.greylist(subject, known, seat)),
+                when(needs.has(Group::Junk), self.filtered(subject, seat)),
             )
         });
         let ((origin, virus, links), of_seats) = join(of_message, join_all(of_seats)).await;
         for ((seat, needs), (zones, standing, greylist, junk)) in seats.iter_mut().zip(needs).zip(of_seats) {
-            if needs.rates {
+            if needs.has(Group::Rates) {
                 seat.facts.rates = rates(subject, facts, seat);
             }
             put(&mut seat.facts.zones, zones);
@@ -396,7 +396,7 @@ impl Inquiry {
             return Fact::Skipped(Line::literal("nobody can be told from others"));
         };
         let key = greylist_key(&seat.facts.mailbox, &stranger);
-        let (now_s, times) = (facts.received_s, &seat.policy.checks.greylist_times);
+        let (now_s, times) = (facts.received_s, &seat.policy.checks.settings.greylist_times);
         let until = |seconds: u32| now_s.saturating_add(i64::from(seconds));
         let seen = match in_time(memory.greylist_seen(key, now_s, until(times.window_s))).await {
             Ok(seen) => seen,
@@ -550,7 +550,7 @@ fn rates(subject: &Subject<'_>, facts: &MessageFacts, seat: &Seat<'_>) -> Fact<V
     }
     let masked = networks(facts.client).into_iter().zip(1_u8..);
     let networks: Vec<RateNetwork> = masked.map(|(address, width)| RateNetwork { width, address }).collect();
-    let (octets, limits) = (facts.content.size_octets, &seat.policy.checks.rate_limits);
+    let (octets, limits) = (facts.octets(), &seat.policy.checks.settings.rate_limits);
     let mut before = Vec::new();
     memory.rate_count(&seat.facts.mailbox, &networks, facts.received_s, octets, |rates| {
         before = networks.iter().copied().zip(rates.iter().copied()).collect();

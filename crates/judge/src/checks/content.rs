@@ -1,21 +1,23 @@
 //! The checks that look at header fields and the body: `date`, `mailman`, `address`, `mailers`, `empty_body`.
 
-use crate::evidence::AuthorField;
+use crate::evidence::{AuthorField, ContentFacts};
 use mail::Line;
 
 /// `checks/date`: RFC 5322 §3.6 requires the field. What it says is not looked at.
-pub fn no_date(has_date: bool) -> Option<Line> {
-    (!has_date).then(|| Line::literal("Missing header - Date:"))
+pub fn no_date(content: &ContentFacts) -> Option<Line> {
+    (!content.has_date).then(|| Line::literal("Missing header - Date:"))
 }
 
 /// `checks/mailman`: a list manager that asks somebody to moderate a post, or reminds of it.
-pub fn moderation_request(asks_moderation: bool) -> Option<Line> {
-    asks_moderation.then(|| Line::literal("mailman posts not accepted here"))
+pub fn moderation_request(content: &ContentFacts) -> Option<Line> {
+    content
+        .asks_moderation
+        .then(|| Line::literal("mailman posts not accepted here"))
 }
 
 /// `checks/address`: the From field holds something that no address looks like.
-pub fn bogus_author(author: &AuthorField) -> Option<Line> {
-    let text = match author {
+pub fn bogus_author(content: &ContentFacts) -> Option<Line> {
+    let text = match &content.author {
         AuthorField::Plain(_) => return None,
         AuthorField::Missing => return Some(Line::literal("From: missing or empty.")),
         AuthorField::BogusInitial(term) => format!("Bogus initial character From header : {term}"),
@@ -25,27 +27,29 @@ pub fn bogus_author(author: &AuthorField) -> Option<Line> {
 }
 
 /// `checks/mailers`: programs that only junk was seen from.
-pub fn bad_mailer(is_junk: bool, mailer: Option<&Line>) -> Option<Line> {
-    let mailer = mailer.map_or("", Line::as_str);
-    is_junk.then(|| Line::reason(format!("Bad mailer: {mailer}").as_bytes()))
+pub fn bad_mailer(content: &ContentFacts) -> Option<Line> {
+    let mailer = content.mailer.as_ref().map_or("", Line::as_str);
+    content
+        .is_junk_mailer
+        .then(|| Line::reason(format!("Bad mailer: {mailer}").as_bytes()))
 }
 
 /// `checks/empty_body`.
-pub fn blank_body(body_is_blank: bool) -> Option<Line> {
-    body_is_blank.then(|| Line::literal("Empty body"))
+pub fn blank_body(content: &ContentFacts) -> Option<Line> {
+    content.body_is_blank.then(|| Line::literal("Empty body"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mail::Message;
 
     #[test]
     fn a_bad_mailer_is_named() {
-        let mailer = Line::literal("The Bat! 1.0");
-        assert_eq!(
-            bad_mailer(true, Some(&mailer)),
-            Some(Line::literal("Bad mailer: The Bat! 1.0"))
-        );
-        assert_eq!(bad_mailer(false, Some(&mailer)), None);
+        let text = b"X-Mailer: The Bat! 1.0\r\n\r\n";
+        let mut content = ContentFacts::gather(&Message::parse(text), text.len() as u64);
+        assert_eq!(bad_mailer(&content), Some(Line::literal("Bad mailer: The Bat! 1.0")));
+        content.is_junk_mailer = false;
+        assert_eq!(bad_mailer(&content), None);
     }
 }

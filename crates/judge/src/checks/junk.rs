@@ -1,27 +1,29 @@
 //! `checks/junk`: what the content filter says of a message.
 
 use super::origin::known;
-use super::{Group, Opinion};
+use super::{Evidence, Opinion};
 use crate::auth::iprev::IprevResult;
-use crate::evidence::{Origin, RecipientFacts};
-use crate::junk::{JunkFact, JunkRules, Pull};
+use crate::evidence::{Group, Origin};
+use crate::junk::{JunkFact, Pull};
 use mail::Line;
 
 /// What moved the filter most, as told in a sentence.
 const TOLD_MAX: usize = 4;
 
 /// More probable than the threshold is junk, once enough was learned.
-pub fn content(recipient: &RecipientFacts, origin: &Origin, rules: &JunkRules) -> Opinion {
+pub fn content(evidence: &Evidence<'_>) -> Opinion {
+    let (recipient, origin) = (evidence.recipient, &evidence.message.origin);
+    let rules = &evidence.settings.junk_rules;
     let fact = match known(&recipient.junk, Group::Junk) {
         Ok(fact) => fact,
         Err(opinion) => return opinion,
     };
     let is_forwarded = recipient.forwarder.as_ref().is_some_and(|hit| hit.is_proven);
     let suspicion = suspicion(fact, origin, is_forwarded);
-    // The reverse name is asked before all else, and matters only between the thresholds.
+    // The reverse name matters only between the thresholds.
     let is_between = fact.is_above(rules.strict_milli) && !fact.is_above(rules.threshold_milli);
     if is_between && suspicion.is_none() && origin.iprev.is_open() {
-        return Opinion::Open(Group::Origin);
+        return Opinion::Open(Group::ReverseName);
     }
     let threshold_milli = match suspicion {
         Some(_) => rules.strict_milli.min(rules.threshold_milli),
@@ -83,10 +85,10 @@ fn told(pulls: &[Pull], is_junk: bool) -> String {
 mod tests {
     use super::*;
     use crate::auth::iprev::Iprev;
-    use crate::evidence::{Fact, ForwarderHit, UserStanding};
+    use crate::evidence::{Fact, ForwarderHit, RecipientFacts, unasked};
     use crate::junk::Seen;
     use crate::resolver::Security;
-    use mail::{Address, MailboxId};
+    use crate::settings::CheckSettings;
 
     /// A message that is junk with this probability, and nothing else speaks against it.
     fn recipient(probability: f64) -> RecipientFacts {
@@ -103,11 +105,7 @@ mod tests {
                     milli: 900,
                 }],
             }),
-            ..RecipientFacts::unasked(
-                Address::parse("bob@our.example").unwrap(),
-                MailboxId::try_from("bob@our.example".to_owned()).unwrap(),
-                UserStanding::Valid,
-            )
+            ..unasked().1
         }
     }
 
@@ -132,7 +130,15 @@ mod tests {
     }
 
     fn says(recipient: &RecipientFacts, origin: &Origin) -> Opinion {
-        content(recipient, origin, &JunkRules::default())
+        let mut message = unasked().0;
+        message.origin = origin.clone();
+        content(&Evidence {
+            message: &message,
+            recipient,
+            settings: &CheckSettings::default(),
+            zones: &[],
+            trusted_sealers: &[],
+        })
     }
 
     fn fails(recipient: &RecipientFacts, origin: &Origin) -> bool {
@@ -162,7 +168,10 @@ mod tests {
         assert!(!fails(&recipient(0.74), &iprev(IprevResult::Fail)));
         // That DNS does not answer says nothing.
         assert!(!fails(&recipient(0.76), &iprev(IprevResult::TempError)));
-        assert_eq!(says(&recipient(0.76), &Origin::default()), Opinion::Open(Group::Origin));
+        assert_eq!(
+            says(&recipient(0.76), &Origin::default()),
+            Opinion::Open(Group::ReverseName)
+        );
         assert!(fails(&recipient(0.96), &Origin::default()));
         assert!(fails(&change(recipient(0.76), |fact| fact.is_plaintext = true), &named));
         let mut unnamed = change(recipient(0.76), |fact| fact.is_addressed = false);

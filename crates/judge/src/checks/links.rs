@@ -1,15 +1,16 @@
 //! `checks/links`: what the links of a message show and where they lead.
 
 use super::origin::known;
-use super::{Group, Opinion};
-use crate::evidence::{Fact, Origin};
-use crate::links::{Friends, LinkSettings, Links};
-use mail::ReversePath;
+use super::{Evidence, Opinion};
+use crate::evidence::Group;
+use crate::links::Friends;
 
 /// What links weigh together must stay below the threshold. Who answers for the message is asked only where that
 /// decides.
-pub fn deceit(links: &Fact<Links>, origin: &Origin, path: &ReversePath, settings: &LinkSettings) -> Opinion {
-    let links = match known(links, Group::Links) {
+pub fn deceit(evidence: &Evidence<'_>) -> Opinion {
+    let (origin, path) = (&evidence.message.origin, &evidence.message.reverse_path);
+    let settings = &evidence.settings.link_settings;
+    let links = match known(&evidence.message.links, Group::Links) {
         Ok(links) => links,
         Err(opinion) => return opinion,
     };

@@ -1,4 +1,9 @@
-//! The plain checks: each a function of what it needs, giving its [`Opinion`].
+//! The checks: one table with one row for each, and a file for each function that makes one.
+//!
+//! A row says everything there is to know of a check: its name, its place in the order of judgement, what switches it on,
+//! how a failure counts, what the sender is told, which facts it may ask for, and the function that runs it. Nothing
+//! else in the project lists checks. A check that needs no new fact is a file here and a row below;
+//! `docs/adding-a-check.md` tells how.
 //!
 //! None of them asks a network: what must be asked for is a fact, and a check whose fact nobody asked for says which
 //! [`Group`] it needs. The texts are those of the original (`ms-lite`), which operators search their logs for.
@@ -7,315 +12,278 @@ mod content;
 mod helo;
 mod junk;
 mod links;
+mod opinion;
 mod origin;
 mod protocol;
 mod reputation;
 mod sender;
+mod spec;
 mod strangers;
 
-pub use origin::{DmarcOpinion, ZonesOpinion};
+pub use opinion::{Answer, Evidence, Opinion, Terms};
+pub(crate) use origin::zone_signals;
 pub(crate) use reputation::is_known;
+pub use spec::{Clients, InAll, KeptCopy, Keys, Place, Recommended, SenderReply, Spec, SwitchedOn};
 
-use crate::evidence::{ContentFacts, ForwarderHit, MessageFacts, RecipientFacts};
-use crate::policy::{Checks, Policy, Rule};
-use mail::Line;
+use crate::evidence::Group;
+use crate::rule::Rule;
 use serde::{Deserialize, Serialize};
 
-/// What a check says of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Opinion {
-    /// Nothing against it, or the check is switched off.
-    #[default]
-    Passes,
-    /// It fails, for this reason.
-    Fails(Line),
-    /// It would fail, but something speaks for it.
-    Excused(Line),
-    /// It passes, and yet there is something to tell.
-    Mentions(Line),
-    /// Nobody could say.
-    Trouble(Line),
-    /// These facts must be asked for first.
-    Open(Group),
+/// Makes the enum of checks and the table out of the rows.
+macro_rules! checks {
+    ($($(#[$doc:meta])* $check:ident = $name:literal { $($column:tt)* })+) => {
+        /// A check, in the order in which they are asked.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Check {
+            $($(#[$doc])* #[serde(rename = $name)] $check,)+
+        }
+
+        impl Check {
+            /// All checks, in the order in which they are asked.
+            pub const ALL: [Check; [$($name),+].len()] = [$(Check::$check),+];
+        }
+
+        /// The row of each check, by its number.
+        static TABLE: [Spec; Check::ALL.len()] = [
+            $(Spec { check: Check::$check, name: $name, $($column)* }),+
+        ];
+    };
 }
 
-/// Facts that are asked for together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
-    /// [`MessageFacts::origin`].
-    Origin,
-    /// [`RecipientFacts::zones`].
-    Zones,
-    /// [`MessageFacts::virus`].
-    Virus,
-    /// [`RecipientFacts::standing`].
-    Standing,
-    /// [`RecipientFacts::rates`].
-    Rates,
-    /// [`RecipientFacts::greylist`].
-    Greylist,
-    /// [`RecipientFacts::junk`].
-    Junk,
-    /// [`MessageFacts::links`].
-    Links,
-}
-
-/// A plain check that is built, in the order in which they are asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Check {
+checks! {
     /// The reverse-path has a domain with a dot.
-    Sender,
-    /// The HELO name is one that a mail host of the Internet has.
-    Helo,
-    /// The client kept to the order of speech.
-    Protocol,
-    /// There is a Date field.
-    Date,
-    /// No moderation request of a mailing list manager.
-    Mailman,
-    /// The From field holds addresses.
-    Address,
-    /// No mailer that only junk uses.
-    Mailers,
-    /// There is a body.
-    EmptyBody,
-    /// A signature is there, where the domain always signs.
-    Dkim,
+    Sender = "sender" {
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[], run: |known| sender::bogus(&known.message.reverse_path).into(),
+    }
     /// No DNS list of the file `zones` names it.
-    Dnsbl,
+    Dnsbl = "dnsbl" {
+        place: Place::Plain, in_all: InAll::Never, recommended: Recommended::No,
+        switched_on: SwitchedOn::ByZones, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[Group::Zones, Group::Origin], run: |known| origin::zones(known).into(),
+    }
+    /// The HELO name is one that a mail host of the Internet has.
+    Helo = "helo" {
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Evidence,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[], run: |known| helo::fault(&known.message.helo, known.message.client).into(),
+    }
     /// The client has a reverse name.
-    Rdns,
+    Rdns = "rdns" {
+        place: Place::Plain, in_all: InAll::IfAdded, recommended: Recommended::Evidence,
+        switched_on: SwitchedOn::ByFile, brought_by: None, keys: Keys::Confirmed,
+        clients: Clients::ThoseLeftBy(&[Check::Rdns4, Check::Rdns6]),
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[Group::ReverseName], run: |known| origin::no_reverse_name(known).into(),
+    }
     /// An IPv4 client has a reverse name.
-    Rdns4,
+    Rdns4 = "rdns4" {
+        place: Place::Plain, in_all: InAll::IfAdded, recommended: Recommended::No,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::Ipv4, keys: Keys::Confirmed,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[Group::ReverseName], run: |known| origin::no_reverse_name(known).into(),
+    }
     /// An IPv6 client has a reverse name.
-    Rdns6,
-    /// Where there are signatures, one verifies.
-    DkimCheck,
+    Rdns6 = "rdns6" {
+        place: Place::Plain, in_all: InAll::IfAdded, recommended: Recommended::No,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::Ipv6, keys: Keys::Confirmed,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[Group::ReverseName], run: |known| origin::no_reverse_name(known).into(),
+    }
+    /// The client kept to the order of the SMTP dialogue.
+    Protocol = "protocol" {
+        place: Place::Plain, in_all: InAll::Never, recommended: Recommended::Evidence,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[], run: |known| protocol::fault(known.message.conduct).into(),
+    }
+    /// There is a Date field.
+    Date = "date" {
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[], run: |known| known.of_content(content::no_date),
+    }
+    /// No moderation request of a mailing list manager.
+    Mailman = "mailman" {
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[], run: |known| known.of_content(content::moderation_request),
+    }
+    /// The From field holds addresses.
+    Address = "address" {
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[], run: |known| known.of_content(content::bogus_author),
+    }
+    /// No mailer that only junk uses.
+    Mailers = "mailers" {
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[], run: |known| known.of_content(content::bad_mailer),
+    }
+    /// There is a body.
+    EmptyBody = "empty_body" {
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[], run: |known| known.of_content(content::blank_body),
+    }
+    /// A signature is there, where the domain always signs.
+    Dkim = "dkim" {
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::Domains,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[], run: |known| sender::unsigned(known).into(),
+    }
+    /// Where there are signatures, one verifies. The original's never refuses.
+    DkimCheck = "dkim_check" {
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::soft, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[Group::Origin], run: |known| origin::no_valid_signature(&known.message.origin.dkim).into(),
+    }
     /// The reverse-path's domain does not forbid the client.
-    Spf,
+    Spf = "spf" {
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[Group::Origin], run: |known| origin::spf_failure(known).into(),
+    }
     /// Mail of domains that always encrypt is encrypted.
-    Tls,
-    /// No virus.
-    Clamav,
-    /// The author domain's owner vouches for it.
-    Dmarc,
+    Tls = "tls" {
+        place: Place::Plain, in_all: InAll::Never, recommended: Recommended::No,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::Domains,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[], run: |known| origin::plaintext(known).into(),
+    }
     /// Not too much from one network.
-    Rate,
+    Rate = "rate" {
+        place: Place::Rate, in_all: InAll::Never, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: Some(Check::Reputation), clients: Clients::All, keys: Keys::Rate,
+        default_rule: Rule::defers, reply: SenderReply::TooMuch, copy: KeptCopy::None,
+        needs: &[Group::Rates], run: |known| strangers::too_much(known).into(),
+    }
+    /// No virus.
+    Clamav = "clamav" {
+        place: Place::Virus, in_all: InAll::IfAdded, recommended: Recommended::No,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::rejects_or_waits, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[Group::Virus], run: |known| origin::virus(&known.message.virus).into(),
+    }
+    /// The author domain's owner vouches for it.
+    Dmarc = "dmarc" {
+        place: Place::Dmarc, in_all: InAll::Never, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::Dmarc,
+        default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
+        needs: &[Group::Origin], run: origin::dmarc_failure,
+    }
     /// The mailbox does not know the sender for junk.
-    Reputation,
+    Reputation = "reputation" {
+        place: Place::Reputation, in_all: InAll::Never, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::rejects_or_waits, reply: SenderReply::Private, copy: KeptCopy::OfRefused,
+        needs: &[Group::Origin, Group::Standing], run: |known| reputation::bad_standing(known).into(),
+    }
     /// Nothing speaks against a sender of whom the mailbox knows little.
-    Strangers,
+    Strangers = "strangers" {
+        place: Place::Strangers, in_all: InAll::Never, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: Some(Check::Reputation), clients: Clients::All, keys: Keys::None,
+        default_rule: Rule::defers, reply: SenderReply::Private, copy: KeptCopy::OfRefused,
+        needs: &[Group::Origin, Group::Standing], run: |known| strangers::suspicion(known).into(),
+    }
     /// A stranger has come again.
-    Greylisting,
+    Greylisting = "greylisting" {
+        place: Place::Greylisting, in_all: InAll::Never, recommended: Recommended::No,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::Greylisting,
+        default_rule: Rule::defers, reply: SenderReply::Greylisted, copy: KeptCopy::OfGreylisted,
+        needs: &[Group::Origin, Group::Standing, Group::Greylist], run: |known| strangers::must_wait(known).into(),
+    }
     /// Its content is not that of junk.
-    Junk,
+    Junk = "junk" {
+        place: Place::Content, in_all: InAll::Never, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::Junk,
+        default_rule: Rule::rejects, reply: SenderReply::Private, copy: KeptCopy::OfRefused,
+        needs: &[Group::Junk, Group::ReverseName], run: |known| junk::content(known).into(),
+    }
     /// Links show where they lead.
-    Links,
+    Links = "links" {
+        place: Place::Content, in_all: InAll::Never, recommended: Recommended::Acts,
+        switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::Links,
+        default_rule: Rule::rejects, reply: SenderReply::Private, copy: KeptCopy::OfRefused,
+        needs: &[Group::Links, Group::Origin], run: |known| links::deceit(known).into(),
+    }
 }
 
 impl Check {
+    /// Its row.
+    pub fn spec(self) -> &'static Spec {
+        // The macro makes the enum and the table from the same rows, so the number is in range.
+        #[allow(clippy::indexing_slicing)]
+        &TABLE[self as usize]
+    }
+
     /// The name of its file below `checks/`.
     pub fn name(self) -> &'static str {
-        match self {
-            Check::Sender => "sender",
-            Check::Helo => "helo",
-            Check::Protocol => "protocol",
-            Check::Date => "date",
-            Check::Mailman => "mailman",
-            Check::Address => "address",
-            Check::Mailers => "mailers",
-            Check::EmptyBody => "empty_body",
-            Check::Dkim => "dkim",
-            Check::Dnsbl => "dnsbl",
-            Check::Rdns => "rdns",
-            Check::Rdns4 => "rdns4",
-            Check::Rdns6 => "rdns6",
-            Check::DkimCheck => "dkim_check",
-            Check::Spf => "spf",
-            Check::Tls => "tls",
-            Check::Clamav => "clamav",
-            Check::Dmarc => "dmarc",
-            Check::Rate => "rate",
-            Check::Reputation => "reputation",
-            Check::Strangers => "strangers",
-            Check::Greylisting => "greylisting",
-            Check::Junk => "junk",
-            Check::Links => "links",
+        self.spec().name
+    }
+
+    /// The check with that file name.
+    pub fn by_name(name: &str) -> Option<Check> {
+        Check::ALL.into_iter().find(|check| check.name() == name)
+    }
+}
+
+/// Every row, in the order in which the checks are asked.
+pub fn table() -> &'static [Spec] {
+    &TABLE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_stands_at_its_number_and_has_a_name_of_its_own() {
+        for (number, spec) in table().iter().enumerate() {
+            assert_eq!(spec.check as usize, number, "{}", spec.name);
+            assert_eq!(Check::by_name(spec.name), Some(spec.check));
+            assert_eq!(
+                serde_json::to_string(&spec.check).unwrap(),
+                format!("\"{}\"", spec.name)
+            );
         }
     }
-}
 
-/// The opinion of every check that is switched on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answers {
-    pub(crate) sender: Opinion,
-    pub(crate) zones: ZonesOpinion,
-    pub(crate) helo: Opinion,
-    pub(crate) rdns: Opinion,
-    pub(crate) protocol: Opinion,
-    pub(crate) date: Opinion,
-    pub(crate) mailman: Opinion,
-    pub(crate) address: Opinion,
-    pub(crate) mailers: Opinion,
-    pub(crate) empty_body: Opinion,
-    pub(crate) dkim: Opinion,
-    pub(crate) dkim_check: Opinion,
-    pub(crate) spf: Opinion,
-    pub(crate) tls: Opinion,
-    pub(crate) rate: Opinion,
-    pub(crate) clamav: Opinion,
-    pub(crate) dmarc: DmarcOpinion,
-    pub(crate) reputation: Opinion,
-    pub(crate) strangers: Opinion,
-    pub(crate) greylisting: Opinion,
-    pub(crate) junk: Opinion,
-    pub(crate) links: Opinion,
-}
-
-impl From<Option<Line>> for Opinion {
-    fn from(fault: Option<Line>) -> Opinion {
-        fault.map_or(Opinion::Passes, Opinion::Fails)
+    #[test]
+    fn places_follow_one_another() {
+        assert!(table().is_sorted_by_key(|spec| spec.place));
     }
-}
 
-/// Asks a check if it is switched on.
-fn ask<T: Into<Opinion>>(rule: Option<&Rule>, check: impl FnOnce() -> T) -> Opinion {
-    rule.map_or(Opinion::Passes, |_| check().into())
-}
-
-/// Which check asks for a reverse name, and by which rule: a file for the client's kind of address outranks `rdns`.
-pub(crate) fn rdns_rule(client: std::net::IpAddr, checks: &Checks) -> (Check, Option<&Rule>) {
-    let (check, own) = match client.to_canonical() {
-        std::net::IpAddr::V4(_) => (Check::Rdns4, &checks.rdns4),
-        std::net::IpAddr::V6(_) => (Check::Rdns6, &checks.rdns6),
-    };
-    match own {
-        Some(rule) => (check, Some(rule)),
-        None => (Check::Rdns, checks.rdns.as_ref()),
+    #[test]
+    fn all_is_the_set_of_the_original() {
+        let all: Vec<_> = table()
+            .iter()
+            .filter(|spec| spec.in_all == InAll::Always)
+            .map(|spec| spec.name)
+            .collect();
+        let original = "sender helo date mailman address mailers empty_body dkim dkim_check spf";
+        assert_eq!(all.join(" "), original);
     }
-}
 
-/// Asks every check that is switched on. They are cheap, and the reasons of all of them are worth showing.
-pub fn run(facts: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) -> Answers {
-    let MessageFacts {
-        received_s,
-        client,
-        helo,
-        reverse_path,
-        tls,
-        login: _,
-        conduct,
-        content,
-        origin,
-        virus,
-        links,
-    } = facts;
-    let checks = &policy.checks;
-    let forwarder = recipient.forwarder.as_ref();
-    let Content {
-        date,
-        mailman,
-        address,
-        mailers,
-        empty_body,
-        dkim,
-    } = Content::run(facts, content, checks);
-    Answers {
-        sender: ask(checks.sender.as_ref(), || sender::bogus(reverse_path)),
-        zones: origin::zones(&policy.zones, &recipient.zones, origin),
-        helo: ask(checks.helo.as_ref(), || helo::fault(helo, *client)),
-        rdns: ask(rdns_rule(*client, checks).1, || {
-            origin::no_reverse_name(*client, &origin.iprev, checks.rdns_confirmed)
-        }),
-        protocol: ask(checks.protocol.as_ref(), || protocol::fault(*conduct)),
-        date,
-        mailman,
-        address,
-        mailers,
-        empty_body,
-        dkim,
-        dkim_check: ask(checks.dkim_check.as_ref(), || origin::no_valid_signature(&origin.dkim)),
-        spf: ask(checks.spf.as_ref(), || {
-            origin::spf_failure(reverse_path, origin, forwarder)
-        }),
-        tls: ask(checks.tls.as_ref(), || {
-            origin::plaintext(reverse_path, tls.as_ref(), checks.tls_domains.as_deref())
-        }),
-        rate: ask(checks.rate.as_ref(), || {
-            strangers::too_much(&recipient.rates, content.size_octets, &checks.rate_limits)
-        }),
-        clamav: ask(checks.clamav.as_ref(), || origin::virus(virus)),
-        dmarc: dmarc(facts, forwarder, policy),
-        reputation: ask(checks.reputation.as_ref(), || {
-            reputation::bad_standing(&recipient.standing, origin)
-        }),
-        strangers: ask(checks.strangers.as_ref(), || {
-            strangers::suspicion(reverse_path, &recipient.standing, origin, forwarder)
-        }),
-        greylisting: ask(checks.greylisting.as_ref(), || {
-            let must_wait = strangers::must_wait(&recipient.greylist, *received_s, &checks.greylist_times);
-            strangers::unless_known(&recipient.standing, origin, forwarder, must_wait)
-        }),
-        junk: ask(checks.junk.as_ref(), || {
-            junk::content(recipient, origin, &checks.junk_rules)
-        }),
-        links: ask(checks.links.as_ref(), || {
-            links::deceit(links, origin, reverse_path, &checks.link_settings)
-        }),
-    }
-}
-
-fn dmarc(facts: &MessageFacts, forwarder: Option<&ForwarderHit>, policy: &Policy) -> DmarcOpinion {
-    let checks = &policy.checks;
-    match &checks.dmarc {
-        Some(_) => origin::dmarc_failure(
-            &facts.reverse_path,
-            &facts.origin,
-            forwarder,
-            policy.trusted_sealers.iter().chain(&checks.dmarc_sealers).cloned(),
-        ),
-        None => DmarcOpinion::of(Opinion::Passes),
-    }
-}
-
-/// What the checks of header and body say.
-struct Content {
-    date: Opinion,
-    mailman: Opinion,
-    address: Opinion,
-    mailers: Opinion,
-    empty_body: Opinion,
-    dkim: Opinion,
-}
-
-impl Content {
-    fn run(facts: &MessageFacts, content: &ContentFacts, checks: &Checks) -> Content {
-        let ContentFacts {
-            size_octets: _,
-            message_id: _,
-            subject: _,
-            asks_moderation,
-            has_date,
-            author,
-            mailer,
-            is_junk_mailer,
-            has_signature,
-            body_is_blank,
-        } = content;
-        Content {
-            date: ask(checks.date.as_ref(), || content::no_date(*has_date)),
-            mailman: ask(checks.mailman.as_ref(), || {
-                content::moderation_request(*asks_moderation)
-            }),
-            address: ask(checks.address.as_ref(), || content::bogus_author(author)),
-            mailers: ask(checks.mailers.as_ref(), || {
-                content::bad_mailer(*is_junk_mailer, mailer.as_ref())
-            }),
-            empty_body: ask(checks.empty_body.as_ref(), || content::blank_body(*body_is_blank)),
-            dkim: ask(checks.dkim.as_ref(), || {
-                sender::unsigned(&facts.reverse_path, *has_signature, checks.dkim_domains.as_deref())
-            }),
+    #[test]
+    fn a_check_that_is_brought_along_stands_beside_one_that_is_switched_on_by_a_file() {
+        for spec in table() {
+            let Some(bringer) = spec.brought_by else { continue };
+            assert_eq!(bringer.spec().switched_on, SwitchedOn::ByFile, "{}", spec.name);
+            assert_eq!(bringer.spec().brought_by, None, "{}", spec.name);
         }
     }
 }

@@ -1,16 +1,19 @@
 //! The checks that rest on proven facts: `rdns`, `dkim_check`, `spf`, `tls`, `dmarc`, `clamav`, and the DNS lists of the
 //! file `zones`.
 
-use super::{Group, Opinion};
+use super::{Answer, Evidence, Opinion, Terms};
 use crate::auth::author::Author;
 use crate::auth::dkim::{Dkim, DkimResult};
 use crate::auth::dmarc::{self, Dmarc, DmarcResult, Wish};
-use crate::auth::iprev::{Iprev, IprevResult};
+use crate::auth::iprev::IprevResult;
 use crate::auth::spf::{Spf, SpfResult};
+use crate::disposition::Rejection;
 use crate::dnsbl::{Effect, Zone, ZoneFact, ZoneFinding};
-use crate::evidence::{Fact, ForwarderHit, Origin, TlsFacts};
+use crate::evidence::{Fact, Group, Origin};
+use crate::rule::OnTrouble;
+use crate::settings::DmarcQuarantine;
 use crate::virus::VirusScan;
-use mail::{Domain, Line, ReversePath};
+use mail::{Domain, Line};
 use std::net::IpAddr;
 
 /// What is known, or why nothing is.
@@ -29,8 +32,9 @@ fn text(text: String) -> Line {
 }
 
 /// `checks/rdns`: the client has a reverse name; with `confirmed`, one that leads back to it.
-pub fn no_reverse_name(client: IpAddr, iprev: &Fact<Iprev>, confirmed: bool) -> Opinion {
-    let iprev = match known(iprev, Group::Origin) {
+pub fn no_reverse_name(known: &Evidence<'_>) -> Opinion {
+    let (client, confirmed) = (known.message.client, known.settings.rdns_confirmed);
+    let iprev = match self::known(&known.message.origin.iprev, Group::ReverseName) {
         Ok(iprev) => iprev,
         Err(opinion) => return opinion,
     };
@@ -67,17 +71,18 @@ pub fn no_valid_signature(dkim: &Fact<Vec<Dkim>>) -> Opinion {
 
 /// `checks/spf`: the reverse-path's domain does not say that this client may not send for it. A notification has no
 /// such domain. Those who forward mail send for everybody's domain.
-pub fn spf_failure(path: &ReversePath, origin: &Origin, forwarder: Option<&ForwarderHit>) -> Opinion {
+pub fn spf_failure(known: &Evidence<'_>) -> Opinion {
+    let (path, origin) = (&known.message.reverse_path, &known.message.origin);
     if path.is_null() {
         return Opinion::Passes;
     }
-    let spf = match known(&origin.spf_mail_from, Group::Origin) {
+    let spf = match self::known(&origin.spf_mail_from, Group::Origin) {
         Ok(spf) => spf,
         Err(opinion) => return opinion,
     };
     match spf.result {
         SpfResult::TempError => Opinion::Trouble(spf_trouble(spf)),
-        SpfResult::Fail | SpfResult::PermError => match forwarder {
+        SpfResult::Fail | SpfResult::PermError => match &known.recipient.forwarder {
             Some(hit) if hit.is_proven || !is_forged(origin) => Opinion::Excused(text(format!(
                 "SPF {} for {}, but {} forwards mail",
                 spf.result,
@@ -115,8 +120,9 @@ fn is_forged(origin: &Origin) -> bool {
 }
 
 /// `checks/tls`: mail of listed domains comes encrypted.
-pub fn plaintext(path: &ReversePath, tls: Option<&TlsFacts>, domains: Option<&[Domain]>) -> Opinion {
-    let Some(domain) = path.domain() else {
+pub fn plaintext(known: &Evidence<'_>) -> Opinion {
+    let domains = known.settings.tls_domains.as_deref();
+    let Some(domain) = known.message.reverse_path.domain() else {
         return Opinion::Passes;
     };
     let is_below = |listed: &Domain| {
@@ -124,7 +130,7 @@ pub fn plaintext(path: &ReversePath, tls: Option<&TlsFacts>, domains: Option<&[D
         rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
     let is_listed = domains.is_none_or(|domains| domains.iter().any(is_below));
-    match (is_listed, tls) {
+    match (is_listed, &known.message.tls) {
         (true, None) => Opinion::Fails(text(format!("Mail from {domain} must come encrypted (STARTTLS)"))),
         _ => Opinion::Passes,
     }
@@ -142,81 +148,80 @@ pub fn virus(scan: &Fact<VirusScan>) -> Opinion {
     }
 }
 
-/// What `checks/dmarc` makes of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DmarcOpinion {
-    /// The answer.
-    pub opinion: Opinion,
-    /// What the owner wishes, where it fails.
-    pub wish: Wish,
-    /// DNS trouble leaves open whether a message passes whose owner asks to refuse what does not. A forger can make such
-    /// trouble: he chooses the selector, the subdomain and their servers. So it must wait, whatever else trouble leads to.
-    pub must_wait: bool,
-}
-
-impl DmarcOpinion {
-    pub(super) fn of(opinion: Opinion) -> DmarcOpinion {
-        DmarcOpinion {
-            opinion,
-            wish: Wish::None,
-            must_wait: false,
-        }
-    }
-
-    fn fails(text: Line, wish: Wish) -> DmarcOpinion {
-        DmarcOpinion {
-            wish,
-            ..DmarcOpinion::of(Opinion::Fails(text))
-        }
-    }
-}
-
-/// `checks/dmarc`: the author domain's owner vouches for the message, or does not mind. `trusted` are the sealers whose
-/// ARC results may mend a failure.
-pub fn dmarc_failure(
-    path: &ReversePath,
-    origin: &Origin,
-    forwarder: Option<&ForwarderHit>,
-    trusted: impl Iterator<Item = Domain>,
-) -> DmarcOpinion {
+/// `checks/dmarc`: the author domain's owner vouches for the message, or does not mind.
+pub fn dmarc_failure(known: &Evidence<'_>) -> Answer {
+    let (path, origin) = (&known.message.reverse_path, &known.message.origin);
     // Needs no DNS.
     if let Some(fault) = origin.author.found().and_then(author_fault) {
         // Servers of old write `From: <MAILER-DAEMON>`, and what they say of our own mail is worth having. An author who
         // cannot be read is another matter: programs may show one, and anybody can send with a null reverse-path.
         if path.is_null() && matches!(origin.author.found(), Some(Author::None)) {
-            return DmarcOpinion::of(Opinion::Excused(fault));
+            return unproven(Opinion::Excused(fault));
         }
-        return DmarcOpinion::fails(fault, Wish::Reject);
+        return refused(fault);
     }
-    let dmarc = match known(&origin.dmarc, Group::Origin) {
+    let dmarc = match self::known(&origin.dmarc, Group::Origin) {
         Ok(dmarc) => dmarc,
-        Err(opinion) => return DmarcOpinion::of(opinion),
+        Err(opinion) => return unproven(opinion),
     };
     match dmarc.result {
-        DmarcResult::None | DmarcResult::Pass | DmarcResult::PermError => return DmarcOpinion::of(Opinion::Passes),
-        DmarcResult::TempError => {
-            return DmarcOpinion {
-                must_wait: dmarc.published == Wish::Reject,
-                ..DmarcOpinion::of(Opinion::Trouble(dmarc.why.clone()))
-            };
-        }
+        DmarcResult::None | DmarcResult::Pass | DmarcResult::PermError => return Answer::default(),
+        DmarcResult::TempError => return in_trouble(dmarc),
         DmarcResult::Fail => {}
     }
     let author = dmarc.author.as_ref().map_or("", Domain::as_str);
     if dmarc.wish == Wish::None {
-        return DmarcOpinion::of(Opinion::Excused(text(format!(
+        return unproven(Opinion::Excused(text(format!(
             "DMARC fails for {author}, whose owner asks for nothing"
         ))));
     }
-    if let Some(excuse) = excuse(dmarc, origin, forwarder, trusted) {
-        return DmarcOpinion::of(Opinion::Excused(excuse));
+    if let Some(excuse) = excuse(dmarc, known) {
+        return unproven(Opinion::Excused(excuse));
     }
-    let asks = match dmarc.wish {
-        Wish::Reject => "refuse",
-        Wish::Quarantine | Wish::None => "suspect",
+    let failure = |asks: &str| {
+        text(format!(
+            "DMARC: not authenticated as from {author}, whose owner asks to {asks} such mail"
+        ))
     };
-    let reason = format!("DMARC: not authenticated as from {author}, whose owner asks to {asks} such mail");
-    DmarcOpinion::fails(text(reason), dmarc.wish)
+    match dmarc.wish {
+        Wish::Reject => refused(failure("refuse")),
+        Wish::Quarantine | Wish::None => suspected(failure("suspect"), &known.settings.dmarc_quarantine),
+    }
+}
+
+/// Nothing to refuse the message for, and still no whitelist entry by name stands above whatever is said.
+fn unproven(opinion: Opinion) -> Answer {
+    let terms = Terms {
+        disproves_name: true,
+        ..Terms::default()
+    };
+    Answer { opinion, terms }
+}
+
+/// DNS trouble leaves open whether the message passes. Where the owner asks to refuse what does not, a forger can make such
+/// trouble, who chooses the selector, the subdomain and their servers. So it must wait, whatever else trouble leads to.
+fn in_trouble(dmarc: &Dmarc) -> Answer {
+    let must_wait = dmarc.published == Wish::Reject;
+    let mut answer = unproven(Opinion::Trouble(dmarc.why.clone()));
+    answer.terms.unavailable = must_wait.then_some(OnTrouble::Defer);
+    answer
+}
+
+/// The owner asks to refuse it, or it has no author whose owner could be asked.
+fn refused(why: Line) -> Answer {
+    let mut answer = unproven(Opinion::Fails(why));
+    answer.terms.rejection = Rejection::Unauthenticated;
+    answer
+}
+
+/// The owner asks for suspicion only, so the check's own action is too much.
+fn suspected(why: Line, quarantine: &DmarcQuarantine) -> Answer {
+    let mut answer = Answer::from(Opinion::Fails(why));
+    match quarantine {
+        DmarcQuarantine::Act(action) => answer.terms.action = Some(action.clone()),
+        DmarcQuarantine::Nothing => answer.terms.is_evidence = true,
+    }
+    answer
 }
 
 /// RFC 7489 §6.6.1, RFC 9989 §5.3.1: a message must have one author domain; what has none or several is refused.
@@ -229,73 +234,70 @@ fn author_fault(author: &Author) -> Option<Line> {
     })
 }
 
-fn excuse(
-    dmarc: &Dmarc,
-    origin: &Origin,
-    forwarder: Option<&ForwarderHit>,
-    trusted: impl Iterator<Item = Domain>,
-) -> Option<Line> {
+/// What mends a failure: a forwarder of this domain's users, or a trusted sealer's ARC results.
+fn excuse(dmarc: &Dmarc, known: &Evidence<'_>) -> Option<Line> {
     let author = dmarc.author.as_ref().map_or("", Domain::as_str);
-    if let Some(hit) = forwarder.filter(|hit| hit.is_proven) {
+    if let Some(hit) = known.recipient.forwarder.as_ref().filter(|hit| hit.is_proven) {
         return Some(text(format!(
             "DMARC fails for {author}, but {} forwards mail",
             hit.name
         )));
     }
-    let trusted: Vec<Domain> = trusted.collect();
-    let sealer = dmarc::mended_by(dmarc, origin.arc.found()?, &trusted)?;
+    let trusted: Vec<Domain> = [known.trusted_sealers, &known.settings.dmarc_sealers].concat();
+    let sealer = dmarc::mended_by(dmarc, known.message.origin.arc.found()?, &trusted)?;
     Some(text(format!(
         "DMARC fails for {author}, but the trusted sealer {sealer} says that it passed before"
     )))
 }
 
-/// What the DNS lists say.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ZonesOpinion {
-    /// What the lists that refuse make of it.
-    pub plain: Opinion,
-    /// Listings that count as mild signals, for or against.
-    pub signals: Vec<Line>,
-    /// Lists that must be asked for `signals`, and were not.
-    pub is_open: bool,
-}
-
-/// The file `zones`. The first list that refuses gives the reason; a list of those who are welcome outranks them all, if
-/// it speaks of the client, or of a domain that is proven: anybody can write a welcome one.
-pub fn zones(zones: &[Zone], facts: &Fact<Vec<ZoneFact>>, origin: &Origin) -> ZonesOpinion {
-    let refusing = zones.iter().any(|zone| zone.effect == Effect::Refuse);
-    let off = ZonesOpinion::default();
-    if zones.is_empty() {
-        return off;
+/// The file `zones`, as far as its lists refuse. The first list that refuses gives the reason; a list of those who are
+/// welcome outranks them all, if it speaks of the client, or of a domain that is proven: anybody can write a welcome one.
+pub fn zones(known: &Evidence<'_>) -> Opinion {
+    let (zones, origin) = (known.zones, &known.message.origin);
+    if !zones.iter().any(|zone| zone.effect == Effect::Refuse) {
+        return Opinion::Passes;
     }
-    let facts = match known(facts, Group::Zones) {
+    let facts = match self::known(&known.recipient.zones, Group::Zones) {
         Ok(facts) => facts,
-        Err(opinion) => {
-            let is_open = matches!(opinion, Opinion::Open(_));
-            let plain = if refusing { opinion } else { Opinion::Passes };
-            return ZonesOpinion { plain, is_open, ..off };
+        Err(opinion) => return opinion,
+    };
+    match (
+        listed(zones, facts, Effect::Refuse).next(),
+        welcome(zones, facts, origin).next(),
+    ) {
+        (Some(_), None) if origin.is_open() && listed(zones, facts, Effect::Allow).next().is_some() => {
+            Opinion::Open(Group::Origin)
         }
-    };
-    let listed = |effect: Effect| {
-        let of = move |zone: &&Zone| zone.effect == effect;
-        zones.iter().filter(of).filter_map(move |zone| listing(zone, facts))
-    };
-    let welcome: Vec<Line> = listed(Effect::Allow)
-        .filter(|(subject, _)| is_client(subject) || is_proven(subject, origin))
-        .map(|(subject, zone)| text(format!("{subject} stands in the allow list {zone}")))
-        .collect();
-    let plain = match (listed(Effect::Refuse).next(), welcome.first()) {
-        (Some(_), None) if origin.is_open() && listed(Effect::Allow).next().is_some() => Opinion::Open(Group::Origin),
         (Some((subject, zone)), None) => Opinion::Fails(refusal(&subject, &zone)),
         (Some((_, zone)), Some(why)) => Opinion::Excused(text(format!("listed in DNS blacklist {zone}, but {why}"))),
         (None, _) => trouble(zones, facts),
-    };
-    let scored = listed(Effect::Score).map(|(subject, zone)| text(format!("{subject} listed in DNS blacklist {zone}")));
-    ZonesOpinion {
-        plain,
-        signals: scored.chain(welcome).collect(),
-        is_open: false,
     }
+}
+
+/// The file `zones`, as far as its lists are mild signals, for or against. `None`: the lists were not asked yet.
+pub(crate) fn zone_signals(zones: &[Zone], facts: &Fact<Vec<ZoneFact>>, origin: &Origin) -> Option<Vec<Line>> {
+    let facts = match facts {
+        _ if zones.is_empty() => return Some(Vec::new()),
+        Fact::Found(facts) => facts,
+        Fact::NotAsked => return None,
+        Fact::Skipped(_) | Fact::Unavailable(_) => return Some(Vec::new()),
+    };
+    let scored = listed(zones, facts, Effect::Score)
+        .map(|(subject, zone)| text(format!("{subject} listed in DNS blacklist {zone}")));
+    Some(scored.chain(welcome(zones, facts, origin)).collect())
+}
+
+/// Whom the lists with an effect name: what is listed, and the list.
+fn listed<'a>(zones: &'a [Zone], facts: &'a [ZoneFact], effect: Effect) -> impl Iterator<Item = (String, String)> + 'a {
+    let of = zones.iter().filter(move |zone| zone.effect == effect);
+    of.filter_map(move |zone| listing(zone, facts))
+}
+
+/// Lists of those who are welcome that speak of the client or of a proven domain.
+fn welcome<'a>(zones: &'a [Zone], facts: &'a [ZoneFact], origin: &'a Origin) -> impl Iterator<Item = Line> + 'a {
+    listed(zones, facts, Effect::Allow)
+        .filter(|(subject, _)| is_client(subject) || is_proven(subject, origin))
+        .map(|(subject, zone)| text(format!("{subject} stands in the allow list {zone}")))
 }
 
 /// Whether a list speaks of the client's address, not of a domain.
@@ -352,6 +354,7 @@ mod tests {
     use super::*;
     use crate::dnsbl::parse_zones;
     use crate::resolver::Security;
+    use crate::settings::CheckSettings;
 
     /// What the lists say of `subject` and of the client: all those of `words`.
     fn opinion(words: &[(&str, ZoneFinding)], origin: &Origin) -> Opinion {
@@ -363,7 +366,16 @@ mod tests {
             finding: finding.clone(),
         };
         let facts = zones.iter().zip(words).map(fact).collect();
-        super::zones(&zones, &Fact::Found(facts), origin).plain
+        let (mut message, mut recipient) = crate::evidence::unasked();
+        message.origin = origin.clone();
+        recipient.zones = Fact::Found(facts);
+        super::zones(&Evidence {
+            message: &message,
+            recipient: &recipient,
+            settings: &CheckSettings::default(),
+            zones: &zones,
+            trusted_sealers: &[],
+        })
     }
 
     fn lists(subject: &str) -> ZoneFinding {

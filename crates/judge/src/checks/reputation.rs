@@ -1,7 +1,7 @@
 //! `checks/reputation`: what the mailbox's own history says of whoever wrote.
 
-use super::{Group, Opinion};
-use crate::evidence::{Fact, Origin};
+use super::{Evidence, Opinion};
+use crate::evidence::{Fact, Group};
 use crate::reputation::{Repute, Standing, Votes};
 use mail::Line;
 
@@ -10,8 +10,9 @@ const ROWS_OF_THE_REAL_ONE: [u8; 3] = [2, 5, 8];
 
 /// A conclusive bad standing fails; any other that says something is told. It rests on proven names, so the origin must
 /// be known first.
-pub fn bad_standing(standing: &Fact<Standing>, origin: &Origin) -> Opinion {
-    let standing = match standing {
+pub fn bad_standing(known: &Evidence<'_>) -> Opinion {
+    let origin = &known.message.origin;
+    let standing = match &known.recipient.standing {
         Fact::Found(standing) => standing,
         Fact::NotAsked if origin.is_open() => return Opinion::Open(Group::Origin),
         Fact::NotAsked => return Opinion::Open(Group::Standing),

@@ -1,5 +1,6 @@
 //! `checks/sender` and `checks/dkim`: what the reverse-path alone says, and whether its domain's mail should be signed.
 
+use super::Evidence;
 use mail::{Domain, Host, Line, ReversePath};
 
 /// First labels of domains that sign all their mail, as the original had them. They also match foreign domains
@@ -38,7 +39,16 @@ pub fn bogus(path: &ReversePath) -> Option<Line> {
 }
 
 /// Mail without a signature from a domain that always signs. Presence only.
-pub fn unsigned(path: &ReversePath, has_signature: bool, domains: Option<&[Domain]>) -> Option<Line> {
+pub fn unsigned(known: &Evidence<'_>) -> Option<Line> {
+    let has_signature = known.message.content.as_ref()?.has_signature;
+    missing_signature(
+        &known.message.reverse_path,
+        has_signature,
+        known.settings.dkim_domains.as_deref(),
+    )
+}
+
+fn missing_signature(path: &ReversePath, has_signature: bool, domains: Option<&[Domain]>) -> Option<Line> {
     let domain = path.domain()?;
     let expected = match domains {
         Some(domains) => domains.contains(domain),
@@ -75,14 +85,14 @@ mod tests {
     #[test]
     fn domains_that_always_sign_are_known_by_label_or_by_list() {
         for text in ["a@gmail.com", "a@ebay.co.uk", "a@gmail.attacker.example", "a@Yahoo.com"] {
-            assert!(unsigned(&path(text), false, None).is_some(), "{text}");
-            assert!(unsigned(&path(text), true, None).is_none(), "{text}");
+            assert!(missing_signature(&path(text), false, None).is_some(), "{text}");
+            assert!(missing_signature(&path(text), true, None).is_none(), "{text}");
         }
         for text in ["a@mail.paypal.com", "a@notgmail.com", "a@gmail", ""] {
-            assert_eq!(unsigned(&path(text), false, None), None, "{text}");
+            assert_eq!(missing_signature(&path(text), false, None), None, "{text}");
         }
         let list = [Domain::parse("bank.example").unwrap()];
-        assert!(unsigned(&path("a@bank.example"), false, Some(&list)).is_some());
-        assert_eq!(unsigned(&path("a@gmail.com"), false, Some(&list)), None);
+        assert!(missing_signature(&path("a@bank.example"), false, Some(&list)).is_some());
+        assert_eq!(missing_signature(&path("a@gmail.com"), false, Some(&list)), None);
     }
 }

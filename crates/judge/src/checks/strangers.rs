@@ -3,36 +3,36 @@
 
 use super::origin::known;
 use super::reputation::is_known;
-use super::{Group, Opinion};
+use super::{Evidence, Opinion};
 use crate::auth::dmarc::DmarcResult;
 use crate::auth::iprev::IprevResult;
 use crate::auth::spf::SpfResult;
-use crate::evidence::{Fact, ForwarderHit, Origin};
-use crate::greylist::{GreylistFact, GreylistTimes};
-use crate::rates::{Rate, RateLimits, RateNetwork};
-use crate::reputation::{Method, Standing};
+use crate::evidence::{Fact, ForwarderHit, Group, Origin};
+use crate::reputation::Method;
 use mail::{Line, ReversePath};
 
 /// The original's words.
 const GREYLISTED: &str = "Greylisting in effect - please try again later";
 
 /// `checks/rate`: not too much mail for this mailbox from one network.
-pub fn too_much(rates: &Fact<Vec<(RateNetwork, Rate)>>, octets: u64, limits: &RateLimits) -> Opinion {
-    match known(rates, Group::Rates) {
-        Ok(rates) => limits.passed(rates, octets).into(),
+pub fn too_much(evidence: &Evidence<'_>) -> Opinion {
+    let octets = evidence
+        .message
+        .content
+        .as_ref()
+        .map_or(0, |content| content.size_octets);
+    match known(&evidence.recipient.rates, Group::Rates) {
+        Ok(rates) => evidence.settings.rate_limits.passed(rates, octets).into(),
         Err(opinion) => opinion,
     }
 }
 
 /// `checks/strangers`: of a sender about whom at most networks and signing domains are known, SPF must not say that the
 /// client may not send for it; and where junk is known of them, the client's reverse name must lead back to it.
-pub fn suspicion(
-    path: &ReversePath,
-    standing: &Fact<Standing>,
-    origin: &Origin,
-    forwarder: Option<&ForwarderHit>,
-) -> Opinion {
-    let standing = match standing {
+pub fn suspicion(evidence: &Evidence<'_>) -> Opinion {
+    let (path, origin) = (&evidence.message.reverse_path, &evidence.message.origin);
+    let forwarder = evidence.recipient.forwarder.as_ref();
+    let standing = match &evidence.recipient.standing {
         // Those who forward mail send for everybody's domain.
         _ if is_forwarder(forwarder) => return Opinion::Passes,
         Fact::Found(standing) => standing,
@@ -92,30 +92,23 @@ fn is_in_trouble(origin: &Origin) -> bool {
         .is_some_and(|dmarc| dmarc.result == DmarcResult::TempError)
 }
 
-/// `checks/greylisting`: whether a stranger must still wait.
-pub fn must_wait(greylist: &Fact<GreylistFact>, now_s: i64, times: &GreylistTimes) -> Opinion {
-    let fact = match known(greylist, Group::Greylist) {
+/// `checks/greylisting`: whether a stranger must still wait. Nobody does whom the mailbox knows and welcomes, and no
+/// forwarder.
+pub fn must_wait(evidence: &Evidence<'_>) -> Opinion {
+    match &evidence.recipient.standing {
+        _ if is_forwarder(evidence.recipient.forwarder.as_ref()) => return Opinion::Passes,
+        Fact::NotAsked => return ask_first(&evidence.message.origin),
+        standing if is_known(standing) => return Opinion::Passes,
+        Fact::Found(_) | Fact::Skipped(_) | Fact::Unavailable(_) => {}
+    }
+    let fact = match known(&evidence.recipient.greylist, Group::Greylist) {
         Ok(fact) => fact,
         Err(opinion) => return opinion,
     };
+    let (now_s, times) = (evidence.message.received_s, &evidence.settings.greylist_times);
     match fact.has_passed || times.left_s(fact.first_s, fact.tries, now_s) == 0 {
         true => Opinion::Passes,
         false => Opinion::Fails(Line::literal(GREYLISTED)),
-    }
-}
-
-/// An opinion about strangers: none of whom the mailbox knows and welcomes, and of forwarders.
-pub fn unless_known(
-    standing: &Fact<Standing>,
-    origin: &Origin,
-    forwarder: Option<&ForwarderHit>,
-    opinion: Opinion,
-) -> Opinion {
-    match standing {
-        _ if is_forwarder(forwarder) => Opinion::Passes,
-        Fact::NotAsked => ask_first(origin),
-        standing if is_known(standing) => Opinion::Passes,
-        Fact::Found(_) | Fact::Skipped(_) | Fact::Unavailable(_) => opinion,
     }
 }
 

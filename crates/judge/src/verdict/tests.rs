@@ -329,8 +329,9 @@ fn trouble_passes_or_waits() {
 #[test]
 fn dmarc_leads_to_what_the_owner_wishes() {
     let fails = |wish| new().dmarc(DmarcResult::Fail, wish, Rule::default());
-    let quarantine =
-        |what: DmarcQuarantine| fails(Wish::Quarantine).with(|case| case.policy.checks.dmarc_quarantine = what);
+    let quarantine = |what: DmarcQuarantine| {
+        fails(Wish::Quarantine).with(|case| case.policy.checks.settings.dmarc_quarantine = what)
+    };
     let author = |author: Author| {
         new()
             .check("dmarc", Rule::default())

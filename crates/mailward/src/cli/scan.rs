@@ -9,9 +9,10 @@ use crate::inquiry::{Inquiry, Names, Seat, Subject, listed_ip};
 use clap::Args;
 use jiff::Zoned;
 use judge::auth::author;
+use judge::checks::{Check, InAll};
 use judge::evidence::{ContentFacts, Fact, MessageFacts, Origin, RecipientFacts, UserStanding};
 use judge::lists::Probe;
-use judge::policy::{CHECKS, Checks, Policy, default_rule};
+use judge::policy::{Checks, Policy, Rules};
 use judge::verdict::{Disposition, Rejection, Verdict, conclude};
 use judge::zone::ZoneFile;
 use mail::smtp::conduct::Conduct;
@@ -167,7 +168,7 @@ impl Bench {
             .as_ref()
             .map_or_else(checks_all, |view| Policy::clone(view.policy()));
         if options.helo.is_none() {
-            policy.checks.helo = None;
+            policy.checks.rules.set(Check::Helo, None);
         }
         Ok(Bench {
             client: options.client_ip.map(|ip| ip.to_canonical()),
@@ -206,7 +207,7 @@ impl Bench {
             tls: None,
             login: None,
             conduct: Conduct::default(),
-            content: ContentFacts::gather(&message, octets.len() as u64),
+            content: Some(ContentFacts::gather(&message, octets.len() as u64)),
             origin: Origin::default(),
             virus: Fact::NotAsked,
             links: Fact::NotAsked,
@@ -238,7 +239,7 @@ impl Bench {
     fn verdict(&self, subject: &Subject<'_>, facts: &mut MessageFacts, recipient: &mut RecipientFacts) -> Verdict {
         // Nothing is to be had but what the message itself says, and asking nobody costs time.
         if matches!(self.dns, Dns::Nobody) {
-            if self.policy.checks.links.is_some() {
+            if self.policy.checks.rules.has(Check::Links) {
                 facts.links = self.inquiry.links_now(subject.body);
                 facts.origin.author = Fact::Found(author::read(subject.message));
                 recipient.standing = Fact::Skipped(Line::literal("no history is asked"));
@@ -347,14 +348,12 @@ fn nowhere() -> mail::Domain {
     mail::Domain::parse("nowhere.invalid").unwrap_or_else(|_| unreachable!("a literal that is a domain"))
 }
 
-/// What `checks/all` implies, as far as it is built.
+/// What `checks/all` implies.
 fn checks_all() -> Policy {
-    let mut checks = Checks::default();
-    for check in CHECKS.iter().filter(|check| check.in_all) {
-        if let Some(rule) = checks.rule_mut(check.name) {
-            *rule = Some(default_rule(check.name));
-        }
-    }
+    let checks = Checks {
+        rules: Rules::of_set(|check| check.spec().in_all == InAll::Always),
+        ..Checks::default()
+    };
     Policy {
         checks,
         ..Policy::default()

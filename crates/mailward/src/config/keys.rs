@@ -3,6 +3,7 @@
 use super::{Config, Listener, ListenerTls, LogFormat, LogLevel, NextHopTls};
 use crate::relay::next_hop::{NextHop, NextHopError};
 use crate::virus::ClamdAddress;
+use judge::checks::{Check, InAll};
 use std::fmt::Write;
 use std::path::PathBuf;
 use toml::de::DeValue;
@@ -200,9 +201,8 @@ fn host_name(value: &DeValue<'_>) -> Result<mail::Domain, Wrong> {
 
 /// A check that `checks/all` may switch on beside those of the original.
 fn addition(text: &str) -> Option<String> {
-    ["rdns", "rdns4", "rdns6", "clamav"]
-        .contains(&text)
-        .then(|| text.to_owned())
+    let check = Check::by_name(text)?;
+    (check.spec().in_all == InAll::IfAdded).then(|| text.to_owned())
 }
 
 fn clamd_address(value: &DeValue<'_>) -> Result<ClamdAddress, Wrong> {

@@ -28,7 +28,6 @@ use super::watch::Watcher;
 use super::zones::{self, ZONES};
 use super::{Bounds, GLOBAL, Roots, absolute, checks, domain_of, routing};
 use crate::relay::next_hop::NextHop;
-use judge::policy::CHECKS;
 use mail::{Domain, Line};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -318,14 +317,9 @@ impl Audit<'_> {
         for (entry, _) in self.live(&path, &listing) {
             let name = entry.name.to_string_lossy();
             let below = path.join(&entry.name);
-            match CHECKS.iter().find(|check| check.name == name) {
-                Some(check) if !check.built => self.later(&below),
-                Some(_) => {}
-                None if checks::is_known(&name) => {}
-                None => {
-                    let fault = Fault::warning(format!("unknown check: `{name}`"));
-                    self.report(&below, fault.hint_word(nearest(&name, checks::known())));
-                }
+            if !checks::is_known(&name) {
+                let fault = Fault::warning(format!("unknown check: `{name}`"));
+                self.report(&below, fault.hint_word(nearest(&name, checks::known())));
             }
             self.file_mode(&below);
         }
@@ -562,10 +556,6 @@ impl Audit<'_> {
                 Fault::warning("any user of this machine may write here".into()).hint(hint),
             );
         }
-    }
-
-    fn later(&mut self, path: &Path) {
-        self.report(path, Fault::note("not used by this version yet".into()));
     }
 
     fn unreadable(&mut self, unreadable: &Unreadable) {

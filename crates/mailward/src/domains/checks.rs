@@ -35,13 +35,11 @@
 use super::names::nearest;
 use super::tree::{Kind, Text, Tree, Unreadable, Way};
 use super::{Fault, Severity};
+use judge::checks::{Check, InAll, Keys, Recommended, Spec, table};
 use judge::greylist::GreylistTimes;
 use judge::junk::JunkRules;
 use judge::links::LinkSettings;
-use judge::policy::{
-    Action, CHECKS, CheckName, Checks, DmarcQuarantine, Folder, OnTrouble, Recommended, Rule, SURROUNDED, SURROUNDING,
-    default_rule,
-};
+use judge::policy::{Action, CheckSettings, Checks, DmarcQuarantine, Folder, OnTrouble, Rule};
 use judge::rates::RateLimits;
 use mail::Domain;
 use std::ffi::OsStr;
@@ -56,20 +54,6 @@ pub(super) const RECOMMENDED: &str = "recommended";
 
 const ACTIONS: [&str; 6] = ["reject", "tag", "file", "hold", "defer", "discard"];
 const KEYS: [&str; 6] = ["action", "folder", "soft", "shadow", "unavailable", "known"];
-
-/// Keys that only some checks have.
-fn own_keys(check: &str) -> &'static [&'static str] {
-    match check {
-        "dkim" | "tls" => &["domains"],
-        "rdns" | "rdns4" | "rdns6" => &["confirmed"],
-        "dmarc" => &["quarantine", "trusted_sealers"],
-        "rate" => &["messages_minute", "messages_day", "mebibytes_minute", "mebibytes_day"],
-        "greylisting" => &["delay_s", "window_s", "lifetime_s"],
-        "junk" => &["threshold", "strict_threshold"],
-        "links" => &["threshold", "shorteners", "ignore"],
-        _ => &[],
-    }
-}
 
 /// What one file says. `None`: nothing, so a default holds.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -96,7 +80,7 @@ pub(super) fn is_known(name: &str) -> bool {
 
 /// Every name that may stand in `checks/`.
 pub(super) fn known() -> impl Iterator<Item = &'static str> {
-    CHECKS.iter().map(|check| check.name).chain([ALL, RECOMMENDED])
+    table().iter().map(|spec| spec.name).chain([ALL, RECOMMENDED])
 }
 
 /// Reads `checks/` of the domain at `top`; faults come with the file that has them.
@@ -136,69 +120,86 @@ pub(super) fn read(
 /// The rules that follow from all files together.
 fn combine(files: &[(String, Settings)], all_adds: &[String]) -> Checks {
     let file = |name: &str| {
-        files
-            .iter()
-            .find(|(file, _)| file == name)
-            .map(|(_, settings)| settings)
+        let named = files.iter().find(|(file, _)| file == name);
+        named.map(|(_, settings)| settings)
+    };
+    let own = |check: Check| file(check.name());
+    let all = |spec: &Spec| {
+        let is_in = match spec.in_all {
+            InAll::Always => true,
+            InAll::IfAdded => all_adds.iter().any(|name| name == spec.name),
+            InAll::Never => false,
+        };
+        file(ALL).filter(|_| is_in)
     };
     let mut checks = Checks::default();
-    for check in CHECKS {
-        if let Some(rule) = checks.rule_mut(check.name) {
-            let in_all = check.in_all || all_adds.iter().any(|name| name == check.name);
-            let all = file(ALL).filter(|_| in_all);
-            *rule = rule_of(check, all, file(RECOMMENDED), file(check.name));
+    for spec in table() {
+        let rule = rule_of(spec, all(spec), file(RECOMMENDED), own(spec.check));
+        checks.rules.set(spec.check, rule);
+    }
+    for spec in table() {
+        let Some(bringer) = spec.brought_by else { continue };
+        let is_said = own(spec.check).or(all(spec)).is_some();
+        let brings = own(bringer).and(checks.rules.get(bringer)).filter(|_| !is_said);
+        let brought = brings.map(|brings| Rule {
+            soft: brings.soft,
+            shadow: brings.shadow,
+            ..checks
+                .rules
+                .get(spec.check)
+                .cloned()
+                .unwrap_or_else(|| spec.default_rule())
+        });
+        if brought.is_some() {
+            checks.rules.set(spec.check, brought);
         }
     }
-    let surrounded = file(SURROUNDED).and(checks.rule_mut(SURROUNDED).and_then(|rule| rule.clone()));
-    for name in SURROUNDING {
-        let is_said = file(name).is_some() || file(ALL).is_some() && all_adds.iter().any(|added| added == name);
-        if let (false, Some(reputation), Some(own)) = (is_said, &surrounded, checks.rule_mut(name)) {
-            *own = Some(Rule {
-                soft: reputation.soft,
-                shadow: reputation.shadow,
-                ..own.take().unwrap_or_else(|| default_rule(name))
-            });
-        }
-    }
-    checks.rate_limits = file("rate").and_then(|settings| settings.rates).unwrap_or_default();
-    checks.greylist_times = file("greylisting")
-        .and_then(|settings| settings.greylist)
-        .unwrap_or_default();
-    checks.junk_rules = file("junk").and_then(|settings| settings.junk).unwrap_or_default();
-    checks.link_settings = file("links")
-        .and_then(|settings| settings.links.clone())
-        .unwrap_or_default();
-    let domains = |name: &str| file(name).and_then(|settings| settings.domains.clone());
-    let confirmed = ["rdns", "rdns4", "rdns6"].map(|name| file(name).and_then(|settings| settings.confirmed));
-    checks.dkim_domains = domains("dkim");
-    checks.tls_domains = domains("tls");
-    checks.rdns_confirmed = confirmed.contains(&Some(true));
-    if let Some(dmarc) = file("dmarc") {
-        checks.dmarc_quarantine = dmarc.quarantine.clone().unwrap_or_default();
-        checks.dmarc_sealers = dmarc.sealers.clone().unwrap_or_default();
-    }
+    checks.settings = settings(own);
     checks
+}
+
+/// What the keys of the files say that only some checks have; `file` is a check's own one.
+fn settings<'a>(file: impl Fn(Check) -> Option<&'a Settings>) -> CheckSettings {
+    let domains = |check| file(check).and_then(|settings| settings.domains.clone());
+    let confirmed = |check| file(check).and_then(|settings| settings.confirmed) == Some(true);
+    let dmarc = file(Check::Dmarc);
+    CheckSettings {
+        rdns_confirmed: [Check::Rdns, Check::Rdns4, Check::Rdns6].into_iter().any(confirmed),
+        dkim_domains: domains(Check::Dkim),
+        tls_domains: domains(Check::Tls),
+        dmarc_quarantine: dmarc.and_then(|file| file.quarantine.clone()).unwrap_or_default(),
+        dmarc_sealers: dmarc.and_then(|file| file.sealers.clone()).unwrap_or_default(),
+        rate_limits: file(Check::Rate).and_then(|file| file.rates).unwrap_or_default(),
+        greylist_times: file(Check::Greylisting)
+            .and_then(|file| file.greylist)
+            .unwrap_or_default(),
+        junk_rules: file(Check::Junk).and_then(|file| file.junk).unwrap_or_default(),
+        link_settings: file(Check::Links)
+            .and_then(|file| file.links.clone())
+            .unwrap_or_default(),
+    }
 }
 
 /// The rule of one check, where a file switches it on.
 fn rule_of(
-    check: &CheckName,
+    spec: &Spec,
     all: Option<&Settings>,
     recommended: Option<&Settings>,
     own: Option<&Settings>,
 ) -> Option<Rule> {
-    let default = || default_rule(check.name);
-    let of_recommended = match check.recommended {
+    let of_recommended = match spec.recommended {
         Recommended::No => None,
-        Recommended::Acts => recommended.map(|settings| settings.over(default())),
+        Recommended::Acts => recommended.map(|settings| settings.over(spec.default_rule())),
         Recommended::Evidence => recommended.map(|settings| {
             settings.over(Rule {
                 soft: true,
-                ..default()
+                ..spec.default_rule()
             })
         }),
     };
-    own.or(all).map(|settings| settings.over(default())).or(of_recommended)
+    own.or(all)
+        .map(|settings| settings.over(spec.default_rule()))
+        .or(of_recommended)
 }
 
 impl Settings {
@@ -237,8 +238,10 @@ pub(super) fn parse(name: &str, text: &Text) -> (Settings, Vec<Fault>) {
             return empty(Some(Fault::warning(message).at(line)));
         }
     };
+    // The sets have no keys of their own.
+    let keys = Check::by_name(name).map_or(Keys::None, |check| check.spec().keys);
     let mut reader = Reader {
-        check: name,
+        keys,
         text,
         faults: Vec::new(),
     };
@@ -247,7 +250,7 @@ pub(super) fn parse(name: &str, text: &Text) -> (Settings, Vec<Fault>) {
 }
 
 struct Reader<'a> {
-    check: &'a str,
+    keys: Keys,
     text: &'a str,
     faults: Vec<Fault>,
 }
@@ -257,27 +260,18 @@ impl Reader<'_> {
         let mut settings = Settings::default();
         let mut folder = None;
         for (key, value) in table {
-            match (&**key.get_ref(), self.check) {
-                ("action", _) => settings.action = self.action(value),
-                ("folder", _) => folder = Some((key, self.folder(value))),
-                ("soft", _) => settings.soft = self.switch("soft", value),
-                ("shadow", _) => settings.shadow = self.switch("shadow", value),
-                ("unavailable", _) => settings.unavailable = self.unavailable(value),
-                ("known", _) => settings.known_passes = self.known(value),
-                ("domains", "dkim" | "tls") => settings.domains = self.domains("domains", value),
-                ("confirmed", "rdns" | "rdns4" | "rdns6") => settings.confirmed = self.switch("confirmed", value),
-                ("quarantine", "dmarc") => settings.quarantine = self.quarantine(value),
-                ("trusted_sealers", "dmarc") => settings.sealers = self.domains("trusted_sealers", value),
-                (name, "rate") if own_keys("rate").contains(&name) => self.rate(name, value, &mut settings),
-                (name, "greylisting") if own_keys("greylisting").contains(&name) => {
-                    self.greylist(name, value, &mut settings);
-                }
-                (name @ ("threshold" | "strict_threshold"), "junk") => self.junk(name, value, &mut settings),
-                (name, "links") if own_keys("links").contains(&name) => self.links(name, value, &mut settings),
-                (unknown, _) => self.unknown_key(unknown, key),
+            match &**key.get_ref() {
+                "action" => settings.action = self.action(value),
+                "folder" => folder = Some((key, self.folder(value))),
+                "soft" => settings.soft = self.switch("soft", value),
+                "shadow" => settings.shadow = self.switch("shadow", value),
+                "unavailable" => settings.unavailable = self.unavailable(value),
+                "known" => settings.known_passes = self.known(value),
+                name if self.keys.names().contains(&name) => self.own_key(name, value, &mut settings),
+                unknown => self.unknown_key(unknown, key),
             }
         }
-        if self.check == "greylisting" {
+        if self.keys == Keys::Greylisting {
             self.greylisting(table, &mut settings);
         }
         match (&mut settings.action, folder) {
@@ -289,6 +283,23 @@ impl Reader<'_> {
             }
         }
         settings
+    }
+
+    /// A key that only some checks have.
+    fn own_key(&mut self, name: &str, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {
+        match self.keys {
+            Keys::None => {}
+            Keys::Confirmed => settings.confirmed = self.switch(name, value),
+            Keys::Domains => settings.domains = self.domains(name, value),
+            Keys::Rate => self.rate(name, value, settings),
+            Keys::Dmarc => match name {
+                "quarantine" => settings.quarantine = self.quarantine(value),
+                _ => settings.sealers = self.domains(name, value),
+            },
+            Keys::Greylisting => self.greylist(name, value, settings),
+            Keys::Junk => self.junk(name, value, settings),
+            Keys::Links => self.links(name, value, settings),
+        }
     }
 
     /// Whoever is greylisted is asked to come again, and can.
@@ -314,7 +325,7 @@ impl Reader<'_> {
     }
 
     fn unknown_key(&mut self, unknown: &str, key: &Spanned<std::borrow::Cow<'_, str>>) {
-        let own = own_keys(self.check).iter().copied();
+        let own = self.keys.names().iter().copied();
         let fault = Fault::warning(format!("unknown key: `{unknown}`"))
             .hint_word(nearest(unknown, KEYS.into_iter().chain(own)));
         self.fault(key.span().start, fault);

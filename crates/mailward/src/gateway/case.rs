@@ -9,7 +9,7 @@ use crate::observe::Disposed;
 use crate::quarantine::Held;
 use crate::relay::{Deadline, Durable};
 use jiff::Zoned;
-use judge::checks::Check;
+use judge::checks::SenderReply;
 use judge::content::Features;
 use judge::evidence::MessageFacts;
 use judge::reason::{Effect, Source};
@@ -90,24 +90,34 @@ impl Target<'_> {
     /// The reason in the reply. What a mailbox remembers, and what gave a deceiver away, is between its owner and the
     /// operator: the sender learns no more than the id, by which they find the rest.
     pub fn told(&self) -> Line {
-        let decisive = self.verdict.decisive().filter(|_| !self.waits_for_trouble());
-        match (decisive.map(|reason| reason.source), &self.verdict.disposition) {
-            (Some(Source::Check(check)), Disposition::Defer) if is_private(check) => Line::literal(PRIVATE_DEFERRED),
-            (Some(Source::Check(check)), _) if is_private(check) => Line::literal(PRIVATE),
-            (Some(Source::Check(Check::Rate)), Disposition::Defer) => Line::literal(TOO_MUCH_NOW),
-            (Some(Source::Check(Check::Rate)), _) => Line::literal(TOO_MUCH),
-            _ => self.reason(),
+        let is_deferred = self.verdict.disposition == Disposition::Defer;
+        match self.sender_reply() {
+            SenderReply::Reason | SenderReply::Greylisted => self.reason(),
+            SenderReply::Private if is_deferred => Line::literal(PRIVATE_DEFERRED),
+            SenderReply::Private => Line::literal(PRIVATE),
+            SenderReply::TooMuch if is_deferred => Line::literal(TOO_MUCH_NOW),
+            SenderReply::TooMuch => Line::literal(TOO_MUCH),
         }
     }
 
     /// The reply to a message that must come again. RFC 3463: x.3.0 is ours to mend, x.7.1 the recipient's wish.
     pub fn deferral(&self) -> (u16, (u8, u16, u16)) {
-        let source = self.verdict.decisive().map(|reason| reason.source);
-        match source {
+        match self.sender_reply() {
             _ if self.waits_for_trouble() => (451, (4, 3, 0)),
-            Some(Source::Check(Check::Rate)) => (452, (4, 2, 2)),
-            Some(Source::Check(Check::Greylisting)) => (452, (4, 7, 1)),
-            _ => (451, (4, 7, 1)),
+            SenderReply::TooMuch => (452, (4, 2, 2)),
+            SenderReply::Greylisted => (452, (4, 7, 1)),
+            SenderReply::Reason | SenderReply::Private => (451, (4, 7, 1)),
+        }
+    }
+
+    /// What the sender is told of the reason that decided; the reason itself, where no check gave it.
+    fn sender_reply(&self) -> SenderReply {
+        let decisive = self.verdict.decisive().filter(|_| !self.waits_for_trouble());
+        match decisive.map(|reason| reason.source) {
+            Some(Source::Check(check)) => check.spec().reply,
+            Some(Source::Recipient | Source::BlackList | Source::WhiteList | Source::List) | None => {
+                SenderReply::Reason
+            }
         }
     }
 
@@ -184,11 +194,6 @@ impl Target<'_> {
     }
 }
 
-/// What rests on what people here said of their mail.
-fn is_private(check: Check) -> bool {
-    matches!(check, Check::Reputation | Check::Strangers | Check::Junk | Check::Links)
-}
-
 fn deferred(why: &str) -> Outcome {
     Outcome::Deferred {
         why: Line::reason(why.as_bytes()),
@@ -234,7 +239,7 @@ impl<'a> Case<'a> {
     pub fn ledger_key(&self) -> LedgerKey {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.facts.reverse_path.folded().as_bytes()).update(&[0]);
-        let message_id = self.facts.content.message_id.as_ref().map_or("", Line::as_str);
+        let message_id = self.facts.message_id();
         hasher.update(message_id.as_bytes()).update(&[0]);
         hasher.update(self.body.digest().as_bytes());
         LedgerKey::new(*hasher.finalize().as_bytes())

@@ -29,6 +29,7 @@ use crate::quarantine::{Budget, Quarantine};
 use crate::relay::{Deadline, Relays};
 use case::{Case, Progress, Target};
 use jiff::Zoned;
+use judge::checks::Check;
 use judge::evidence::{ContentFacts, Fact, MessageFacts, Origin};
 use judge::verdict::{Disposition, Verdict};
 use mail::{Line, Message, Reply};
@@ -212,7 +213,7 @@ impl Gateway {
             tls: envelope.tls().cloned(),
             login: envelope.login().cloned(),
             conduct: envelope.conduct(),
-            content: content_facts(&message, &body),
+            content: Some(content_facts(&message, &body)),
             origin: Origin::default(),
             virus: Fact::NotAsked,
             links: Fact::NotAsked,
@@ -286,7 +287,7 @@ async fn verdicts(
 /// content filter.
 fn learnable(envelope: &Envelope) -> bool {
     let mut recipients = envelope.recipients().iter();
-    recipients.any(|one| one.facts.user.is_accepted() && one.domain.policy().checks.junk.is_some())
+    recipients.any(|one| one.facts.user.is_accepted() && one.domain.policy().checks.rules.has(Check::Junk))
 }
 
 /// Every recipient with its verdict.

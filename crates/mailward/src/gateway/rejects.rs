@@ -9,7 +9,7 @@ use super::case::{Case, Progress, Target};
 use super::copies::Copies;
 use super::{Gateway, Runtime};
 use crate::quarantine::{Held, Quarantine, Reference};
-use judge::checks::Check;
+use judge::checks::{Check, KeptCopy, table};
 use judge::reason::Source;
 use judge::verdict::Disposition;
 use mail::{Line, MailboxId};
@@ -56,16 +56,16 @@ impl GreylistedOctets {
 
 /// The check for whose sake a copy is kept.
 fn keeper(target: &Target<'_>) -> Option<Check> {
-    let decisive = target.verdict.decisive()?;
-    match (decisive.source, &target.verdict.disposition) {
-        _ if target.waits_for_trouble() => None,
-        (
-            Source::Check(check @ (Check::Reputation | Check::Strangers | Check::Junk | Check::Links)),
-            Disposition::Reject(_) | Disposition::Defer,
-        ) => Some(check),
-        (Source::Check(Check::Greylisting), Disposition::Defer) => Some(Check::Greylisting),
-        _ => None,
-    }
+    let Source::Check(check) = target.verdict.decisive()?.source else {
+        return None;
+    };
+    let disposition = &target.verdict.disposition;
+    let is_kept = match check.spec().copy {
+        KeptCopy::None => false,
+        KeptCopy::OfRefused => matches!(disposition, Disposition::Reject(_) | Disposition::Defer),
+        KeptCopy::OfGreylisted => *disposition == Disposition::Defer,
+    };
+    (is_kept && !target.waits_for_trouble()).then_some(check)
 }
 
 impl Case<'_> {
@@ -73,7 +73,7 @@ impl Case<'_> {
     /// because they are listed nowhere are different people, so that one of them has it is no comfort to another.
     fn kept_key(&self, n: usize) -> KeptKey {
         let mut hasher = blake3::Hasher::new();
-        let message_id = self.facts.content.message_id.as_ref().map_or("", Line::as_str);
+        let message_id = self.facts.message_id();
         hasher.update(message_id.as_bytes()).update(&[0]);
         hasher.update(self.targets[n].address.folded().as_bytes()).update(&[0]);
         hasher.update(self.body.digest().as_bytes());
@@ -87,9 +87,9 @@ impl Case<'_> {
         let (mailbox, view) = target.local?;
         let at_s = self.facts.received_s;
         let days = i64::from(self.runtime.config.quarantine.rejects_days);
-        let life_s = match check {
-            Check::Greylisting => i64::from(view.policy().checks.greylist_times.window_s),
-            _ => days.saturating_mul(DAY_S),
+        let life_s = match check.spec().copy {
+            KeptCopy::OfGreylisted => i64::from(view.policy().checks.settings.greylist_times.window_s),
+            KeptCopy::OfRefused | KeptCopy::None => days.saturating_mul(DAY_S),
         };
         Some(Kept {
             mailbox: mailbox.clone(),
@@ -215,14 +215,10 @@ impl Gateway {
         let has_it = |target: &Target<'_>| matches!(target.progress, Progress::Taken(..) | Progress::Kept(..));
         let before = case.which(has_it).into_iter().filter_map(|n| {
             let (mailbox, view) = case.targets[n].local?;
-            let checks = &view.policy().checks;
-            let keeps = [
-                &checks.reputation,
-                &checks.strangers,
-                &checks.greylisting,
-                &checks.links,
-            ];
-            let keeps = keeps.iter().any(|rule| rule.is_some());
+            let rules = &view.policy().checks.rules;
+            let keeps = table()
+                .iter()
+                .any(|spec| spec.copy != KeptCopy::None && rules.has(spec.check));
             keeps.then(|| (mailbox.clone(), case.kept_key(n)))
         });
         let before: Vec<(MailboxId, KeptKey)> = before.collect();

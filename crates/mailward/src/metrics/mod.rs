@@ -15,7 +15,7 @@ mod text;
 pub use hops::{HopHealth, Hops};
 pub use text::{Door, Readings, exposition};
 
-use judge::policy::CHECKS;
+use judge::checks::Check;
 use judge::reason::Source;
 use mail::Reply;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +38,7 @@ const DISPOSITIONS: [&str; 10] = [
     "refused by next hop",
     "other",
 ];
-/// Who decides, before the checks of [`CHECKS`].
+/// Who decides, before the checks.
 const DECIDERS: [&str; 5] = ["none", "recipient", "black_list", "white_list", "lists"];
 /// From the last octet of a message to its reply, in seconds. Below a second what we do by ourselves, above it what
 /// next hops take; RFC 5321 §4.5.3.2.6 gives them ten minutes.
@@ -116,7 +116,7 @@ impl<const BOUNDS: usize> Histogram<BOUNDS> {
 #[derive(Debug)]
 pub struct Metrics {
     dispositions: [Counter; DISPOSITIONS.len()],
-    deciders: [Counter; DECIDERS.len() + CHECKS.len()],
+    deciders: [Counter; DECIDERS.len() + Check::ALL.len()],
     /// Replies to the end of a message: 2xx, 4xx, 5xx.
     replies: [Counter; 3],
     message_octets: Counter,
@@ -133,7 +133,7 @@ impl Metrics {
     const fn new() -> Metrics {
         Metrics {
             dispositions: [const { Counter::new() }; DISPOSITIONS.len()],
-            deciders: [const { Counter::new() }; DECIDERS.len() + CHECKS.len()],
+            deciders: [const { Counter::new() }; DECIDERS.len() + Check::ALL.len()],
             replies: [const { Counter::new() }; 3],
             message_octets: Counter::new(),
             message_time: Histogram::new(MESSAGE_BOUNDS_S),
@@ -215,18 +215,13 @@ fn decider_slot(decider: Option<Source>) -> usize {
         Some(Source::BlackList) => 2,
         Some(Source::WhiteList) => 3,
         Some(Source::List) => 4,
-        // Every check stands in the table; a test of the table says so.
-        Some(Source::Check(check)) => {
-            let place = CHECKS.iter().position(|known| known.name == check.name());
-            place.map_or(0, |place| DECIDERS.len() + place)
-        }
+        Some(Source::Check(check)) => DECIDERS.len() + check as usize,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use judge::checks::Check;
 
     #[test]
     fn each_decider_is_counted_under_its_own_name() {
@@ -237,8 +232,8 @@ mod tests {
         metrics.disposed("a word of the future", None);
         let counts: Vec<u64> = metrics.dispositions.iter().map(Counter::count).collect();
         assert_eq!(counts, [1, 0, 0, 0, 2, 0, 0, 0, 0, 1]);
-        let place = CHECKS.iter().position(|check| check.name == "empty_body").unwrap();
-        assert_eq!(metrics.deciders[DECIDERS.len() + place].count(), 1);
+        let place = DECIDERS.len() + Check::EmptyBody as usize;
+        assert_eq!(metrics.deciders[place].count(), 1);
         assert_eq!((metrics.deciders[0].count(), metrics.deciders[2].count()), (2, 1));
     }
 

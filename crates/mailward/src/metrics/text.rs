@@ -1,7 +1,7 @@
 //! The counts as Prometheus text (exposition format 0.0.4): for each metric its help, its type and its samples.
 
 use super::{Counter, DECIDERS, DISPOSITIONS, Histogram, Metrics, TURNED_AWAY};
-use judge::policy::CHECKS;
+use judge::checks::table;
 use std::fmt::{Display, Write as _};
 
 /// What is not counted but read when somebody asks. `None` is what this process has nothing to do with.
@@ -56,7 +56,7 @@ fn messages(out: &mut Text, metrics: &Metrics) {
         "disposition",
         words.iter().map(String::as_str).zip(&metrics.dispositions),
     );
-    let deciders = DECIDERS.into_iter().chain(CHECKS.iter().map(|check| check.name));
+    let deciders = DECIDERS.into_iter().chain(table().iter().map(|spec| spec.name));
     out.family(
         "mailward_decisions_total",
         "Who gave the decisive reason, one for each recipient; `none` where nothing spoke against a message.",

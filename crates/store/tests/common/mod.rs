@@ -7,7 +7,7 @@ mod origin;
 use judge::checks::Check;
 use judge::content::Features;
 use judge::evidence::{
-    AuthorField, ContentFacts, Fact, ListHit, ListProof, MessageFacts, Origin, RecipientFacts, TlsFacts, UserStanding,
+    AuthorField, ContentFacts, Fact, ListHit, ListProof, MessageFacts, RecipientFacts, TlsFacts, UserStanding,
 };
 use judge::greylist::{GreylistFact, Stranger};
 use judge::lists::{BlacklistHit, WhitelistHit};
@@ -65,14 +65,7 @@ pub fn record(id: MailwardId, received_s: i64, recipients: usize) -> Record {
     Record {
         id,
         facts: MessageFacts {
-            received_s,
-            client: "192.0.2.9".parse().unwrap(),
-            helo: line("mail.sender.example"),
-            reverse_path: ReversePath::parse("bob@sender.example").unwrap(),
-            tls: None,
-            login: None,
-            conduct: Conduct::default(),
-            content: ContentFacts {
+            content: Some(ContentFacts {
                 size_octets: 4096,
                 message_id: Some(line("<CAKx93jd8s-84jf@mail.sender.example>")),
                 subject: Some(line("The figures for the third quarter")),
@@ -83,10 +76,13 @@ pub fn record(id: MailwardId, received_s: i64, recipients: usize) -> Record {
                 is_junk_mailer: false,
                 has_signature: true,
                 body_is_blank: false,
-            },
-            origin: Origin::default(),
-            virus: Fact::NotAsked,
-            links: Fact::NotAsked,
+            }),
+            ..MessageFacts::unasked(
+                received_s,
+                "192.0.2.9".parse().unwrap(),
+                line("mail.sender.example"),
+                ReversePath::parse("bob@sender.example").unwrap(),
+            )
         },
         recipients: (0..recipients)
             .map(|n| RecipientRecord {
@@ -207,22 +203,18 @@ fn message_facts() -> impl Strategy<Value = MessageFacts> {
         line(),
         reverse_path(),
         session,
-        content,
+        option::of(content),
         proofs,
     )
         .prop_map(
             |(received_s, client, helo, reverse_path, (tls, login, conduct), content, (origin, virus))| MessageFacts {
-                received_s,
-                client,
-                helo,
-                reverse_path,
                 tls,
                 login,
                 conduct,
                 content,
                 origin,
                 virus,
-                links: Fact::NotAsked,
+                ..MessageFacts::unasked(received_s, client, helo, reverse_path)
             },
         )
 }
@@ -265,9 +257,6 @@ fn recipient_facts() -> impl Strategy<Value = RecipientFacts> {
             |(address, mailbox, user, blacklisted, whitelisted, (passes_forged, forwarder, zones), surround)| {
                 let (listed, rates, greylist) = surround;
                 RecipientFacts {
-                    address,
-                    mailbox,
-                    user,
                     blacklisted,
                     whitelisted,
                     passes_forged,
@@ -275,9 +264,8 @@ fn recipient_facts() -> impl Strategy<Value = RecipientFacts> {
                     zones,
                     listed,
                     rates,
-                    standing: Fact::NotAsked,
                     greylist,
-                    junk: Fact::NotAsked,
+                    ..RecipientFacts::unasked(address, mailbox, user)
                 }
             },
         )
@@ -372,12 +360,10 @@ fn policy() -> impl Strategy<Value = SealedPolicy> {
     let lists = (origin::zones(), vec(domain(), 0..3));
     (any::<bool>(), any::<bool>(), rules, lists).prop_map(
         |(shadow, whitelist_unknown_users, (helo, dkim, dkim_domains), (zones, trusted_sealers))| {
-            let checks = Checks {
-                helo,
-                dkim,
-                dkim_domains,
-                ..Checks::default()
-            };
+            let mut checks = Checks::default();
+            checks.rules.set(Check::Helo, helo);
+            checks.rules.set(Check::Dkim, dkim);
+            checks.settings.dkim_domains = dkim_domains;
             SealedPolicy::new(Policy {
                 shadow,
                 whitelist_unknown_users,

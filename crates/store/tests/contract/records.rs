@@ -271,10 +271,7 @@ async fn expire_to_size_forgets_the_oldest_until_the_rest_fits(place: Place) {
     let at = |n: u64| {
         let at_s = NOW_S + n as i64 * 60 * 60;
         let policy = Policy {
-            checks: judge::policy::Checks {
-                dkim_domains: Some(vec![mail::Domain::parse(&format!("day{}.example", n / 24)).unwrap()]),
-                ..Default::default()
-            },
+            trusted_sealers: vec![mail::Domain::parse(&format!("day{}.example", n / 24)).unwrap()],
             ..Policy::default()
         };
         let mut record = record(MailwardId::new(at_s, n), at_s, 5);
@@ -367,7 +364,7 @@ async fn only_messages_with_a_reason_in_shadow_are_given_when_those_are_asked_fo
     shadowed.recipients[1].verdict.reasons[0].effect = Effect::Shadowed;
     // A text that only looks like it.
     let mut decoy = record(id(2), NOW_S, 1);
-    decoy.facts.content.subject = Some(mail::Line::literal("\"effect\":\"shadowed\""));
+    decoy.facts.content.as_mut().unwrap().subject = Some(mail::Line::literal("\"effect\":\"shadowed\""));
     decoy.recipients[0].verdict.reasons[0].text = mail::Line::literal("\"effect\":\"shadowed\"");
     for record in [shadowed.clone(), decoy, record(id(3), NOW_S, 3)] {
         store.begin(record).await.unwrap();

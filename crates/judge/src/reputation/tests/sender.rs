@@ -75,7 +75,7 @@ fn facts() -> MessageFacts {
         tls: None,
         login: None,
         conduct: Conduct::default(),
-        content: ContentFacts::gather(&Message::parse(b"\r\n"), 2),
+        content: Some(ContentFacts::gather(&Message::parse(b"\r\n"), 2)),
         origin: Origin {
             spf_helo: spf(SpfResult::None),
             spf_mail_from: spf(SpfResult::SoftFail),

@@ -1,5 +1,12 @@
 //! One message for one recipient under one policy, as tests change it.
 
+pub use crate::auth::dmarc::Wish;
+pub use crate::checks::Check;
+pub use crate::evidence::{Fact, ListHit, ListProof, UserStanding};
+pub use crate::policy::{Action, DmarcQuarantine, Folder, OnTrouble};
+pub use crate::reputation::Standing;
+pub use mail::Line;
+
 use super::super::*;
 use crate::auth::author::Author;
 use crate::auth::dmarc::{Dmarc, DmarcResult};
@@ -10,56 +17,23 @@ use crate::evidence::{ContentFacts, Origin};
 use crate::greylist::{GreylistFact, Stranger};
 use crate::junk::{JunkFact, Seen};
 use crate::links::Links;
-use crate::policy::default_rule;
+use crate::lists::BlacklistHit;
 use crate::rates::{Amount, Rate, RateNetwork};
 use crate::reputation::{Method, Repute};
 use crate::resolver::Security;
 use crate::virus::VirusScan;
-use mail::smtp::conduct::Conduct;
 use mail::{Address, Domain, MailboxId, Message, ReversePath};
 
-pub const ORIGIN: Needs = needs(true, false, false, false);
-pub const ZONES: Needs = needs(false, true, false, false);
-pub const VIRUS: Needs = needs(false, false, true, false);
-pub const STANDING: Needs = needs(false, false, false, true);
-
-pub const RATES: Needs = Needs {
-    rates: true,
-    ..needs(false, false, false, false)
-};
-pub const GREYLIST: Needs = Needs {
-    greylist: true,
-    ..needs(false, false, false, false)
-};
-pub const LINKS: Needs = Needs {
-    links: true,
-    ..needs(false, false, false, false)
-};
-
-pub const fn needs(origin: bool, zones: bool, virus: bool, standing: bool) -> Needs {
-    Needs {
-        origin,
-        zones,
-        virus,
-        standing,
-        rates: false,
-        greylist: false,
-        junk: false,
-        links: false,
-    }
-}
+pub const ORIGIN: Needs = Needs::of(Group::Origin);
+pub const ZONES: Needs = Needs::of(Group::Zones);
+pub const VIRUS: Needs = Needs::of(Group::Virus);
+pub const STANDING: Needs = Needs::of(Group::Standing);
+pub const RATES: Needs = Needs::of(Group::Rates);
+pub const GREYLIST: Needs = Needs::of(Group::Greylist);
+pub const LINKS: Needs = Needs::of(Group::Links);
 
 pub fn both(a: Needs, b: Needs) -> Needs {
-    Needs {
-        origin: a.origin || b.origin,
-        zones: a.zones || b.zones,
-        virus: a.virus || b.virus,
-        standing: a.standing || b.standing,
-        rates: a.rates || b.rates,
-        greylist: a.greylist || b.greylist,
-        junk: a.junk || b.junk,
-        links: a.links || b.links,
-    }
+    a.or(b)
 }
 
 /// One message for one recipient under one policy. At first everything is known and nothing speaks against it, and no
@@ -193,32 +167,27 @@ pub fn new() -> Case {
     };
     Case {
         message: MessageFacts {
-            received_s: 0,
-            client: "192.0.2.1".parse().unwrap(),
-            helo: line("localhost"),
-            reverse_path: ReversePath::parse("ann@ann.example").unwrap(),
-            tls: None,
-            login: None,
-            conduct: Conduct::default(),
-            content: ContentFacts::gather(&Message::parse(text), text.len() as u64),
+            content: Some(ContentFacts::gather(&Message::parse(text), text.len() as u64)),
             origin,
             virus: Fact::Found(VirusScan::Clean),
             links: Fact::Found(Links::default()),
+            ..MessageFacts::unasked(
+                0,
+                "192.0.2.1".parse().unwrap(),
+                line("localhost"),
+                ReversePath::parse("ann@ann.example").unwrap(),
+            )
         },
         recipient: RecipientFacts {
-            address: Address::parse("bob@our.example").unwrap(),
-            mailbox: MailboxId::try_from("bob@our.example".to_owned()).unwrap(),
-            user: UserStanding::Valid,
-            blacklisted: None,
-            whitelisted: None,
-            passes_forged: false,
-            forwarder: None,
             zones: Fact::Found(Vec::new()),
-            listed: None,
             rates: Fact::Found(Vec::new()),
             standing: standing(None, false),
             greylist: greylist(false),
-            junk: Fact::NotAsked,
+            ..RecipientFacts::unasked(
+                Address::parse("bob@our.example").unwrap(),
+                MailboxId::try_from("bob@our.example".to_owned()).unwrap(),
+                UserStanding::Valid,
+            )
         },
         policy: Policy::default(),
     }
@@ -262,9 +231,13 @@ impl Case {
         self
     }
 
+    pub fn content(&mut self) -> &mut ContentFacts {
+        self.message.content.as_mut().unwrap()
+    }
+
     /// Switches a check on.
     pub fn check(self, name: &str, rule: Rule) -> Case {
-        self.with(|case| *case.policy.checks.rule_mut(name).unwrap() = Some(rule))
+        self.with(|case| case.policy.checks.rules.set(Check::by_name(name).unwrap(), Some(rule)))
     }
 
     /// A check that fails: the HELO name is `localhost`.
@@ -274,8 +247,7 @@ impl Case {
 
     /// A check that fails, and stands behind `helo`.
     pub fn date(self, rule: Rule) -> Case {
-        self.with(|case| case.message.content.has_date = false)
-            .check("date", rule)
+        self.with(|case| case.content().has_date = false).check("date", rule)
     }
 
     pub fn virus(self, rule: Rule) -> Case {
@@ -300,13 +272,13 @@ impl Case {
     /// Too much mail from the client's network.
     pub fn flood(self) -> Case {
         self.with(|case| case.recipient.rates = rates(500))
-            .check("rate", default_rule("rate"))
+            .check("rate", Check::by_name("rate").unwrap().spec().default_rule())
     }
 
     /// SPF says that the client may not send for a sender of whom nothing is known.
     pub fn strange(self) -> Case {
         self.with(|case| case.message.origin.spf_mail_from = spf(SpfResult::SoftFail))
-            .check("strangers", default_rule("strangers"))
+            .check("strangers", Check::by_name("strangers").unwrap().spec().default_rule())
             .little(None)
     }
 
@@ -325,19 +297,22 @@ impl Case {
 
     /// A first try.
     pub fn greylisted(self) -> Case {
-        self.check("greylisting", default_rule("greylisting"))
+        self.check(
+            "greylisting",
+            Check::by_name("greylisting").unwrap().spec().default_rule(),
+        )
     }
 
     /// It has a link.
     pub fn links_to(self, html: &str) -> Case {
         self.with(|case| case.message.links = links(html))
-            .check("links", default_rule("links"))
+            .check("links", Check::by_name("links").unwrap().spec().default_rule())
     }
 
     /// Its content is that of junk, with a probability in percent.
     pub fn looks_like_junk(self, percent: u8) -> Case {
         self.with(|case| case.recipient.junk = junk(percent))
-            .check("junk", default_rule("junk"))
+            .check("junk", Check::by_name("junk").unwrap().spec().default_rule())
     }
 
     /// A mailing list vouches for it.
@@ -397,6 +372,10 @@ impl Case {
         })
     }
 
+    pub fn evidence(&self) -> Evidence<'_> {
+        evidence(&self.message, &self.recipient, &self.policy)
+    }
+
     pub fn step(&self) -> Step {
         decide(&self.message, &self.recipient, &self.policy)
     }
@@ -414,28 +393,31 @@ impl Case {
 
     /// Takes over from another case what is needed.
     pub fn fill(&mut self, needs: Needs, from: &Case) {
-        if needs.origin {
+        if needs.has(Group::ReverseName) {
+            self.message.origin.iprev = from.message.origin.iprev.clone();
+        }
+        if needs.has(Group::Origin) {
             self.message.origin = from.message.origin.clone();
         }
-        if needs.virus {
+        if needs.has(Group::Virus) {
             self.message.virus = from.message.virus.clone();
         }
-        if needs.links {
+        if needs.has(Group::Links) {
             self.message.links = from.message.links.clone();
         }
-        if needs.zones {
+        if needs.has(Group::Zones) {
             self.recipient.zones = from.recipient.zones.clone();
         }
-        if needs.standing {
+        if needs.has(Group::Standing) {
             self.recipient.standing = from.recipient.standing.clone();
         }
-        if needs.rates {
+        if needs.has(Group::Rates) {
             self.recipient.rates = from.recipient.rates.clone();
         }
-        if needs.greylist {
+        if needs.has(Group::Greylist) {
             self.recipient.greylist = from.recipient.greylist.clone();
         }
-        if needs.junk {
+        if needs.has(Group::Junk) {
             self.recipient.junk = from.recipient.junk.clone();
         }
     }

@@ -379,7 +379,7 @@ fn links_are_read_only_where_they_may_decide() {
     let mut case = known.clone().unasked();
     for _ in 0..3 {
         let needs = case.needs();
-        assert!(!needs.links, "{needs:?}");
+        assert!(!needs.has(Group::Links), "{needs:?}");
         case.fill(needs, &known);
     }
     assert_eq!(case.verdict().disposition, Disposition::Accept);

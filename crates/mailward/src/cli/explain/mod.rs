@@ -93,7 +93,9 @@ pub(super) fn message(out: &mut String, facts: &MessageFacts) {
     origin::origin(out, origin, reverse_path);
     origin::virus(out, virus);
     origin::links(out, links);
-    self::content(out, content);
+    if let Some(facts) = content {
+        self::content(out, facts);
+    }
 }
 
 /// What its header and body say.
@@ -148,6 +150,7 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
         mailbox,
         user,
         blacklisted: _,
+        has_host_blacklist: _,
         whitelisted: _,
         passes_forged: _,
         forwarder,

@@ -2,6 +2,7 @@
 
 use super::*;
 use UserStanding::{Anyone, NotFromClient, Unknown, Valid};
+use judge::checks::Check;
 
 #[test]
 fn a_user_who_comes_or_goes_is_seen_at_once() {
@@ -112,7 +113,7 @@ fn a_linked_check_directory_is_followed() {
         site.write("common/checks/helo", "action = \"hold\"");
         assert_eq!(helo(&domains).as_deref(), Some("Hold"));
         site.touch(&["common/checks/date"]);
-        assert!(view(&domains, "d.example").policy().checks.date.is_some());
+        assert!(view(&domains, "d.example").policy().checks.rules.has(Check::Date));
         site.rename("common/checks", "common/checks.old");
         assert_eq!(helo(&domains), None);
     });

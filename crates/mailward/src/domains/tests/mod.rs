@@ -162,11 +162,8 @@ fn blacklists(domains: &Domains, sender: &str) -> bool {
 /// The action of the check `helo` of `d.example`, as a debug word; none when it is off.
 fn helo(domains: &Domains) -> Option<String> {
     let view = view(domains, "d.example");
-    view.policy()
-        .checks
-        .helo
-        .as_ref()
-        .map(|rule| format!("{:?}", rule.action))
+    let rule = view.policy().checks.rules.get(judge::checks::Check::Helo);
+    rule.map(|rule| format!("{:?}", rule.action))
 }
 
 fn replace_by_rename(site: &Site, path: &str, text: &str) {

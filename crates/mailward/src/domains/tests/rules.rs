@@ -4,10 +4,11 @@ use super::super::{Bounds, BoxName, DeliverError, OpenError};
 use super::*;
 use crate::relay::next_hop::NextHopError;
 use UserStanding::{Anyone, Invalid, NotFromClient, Unknown, Valid};
+use judge::checks::{Check, InAll, Recommended, table};
 use judge::greylist::GreylistTimes;
 use judge::links::LinkSettings;
 use judge::lists::{BlacklistHit, WhitelistHit};
-use judge::policy::{Action, CHECKS, Checks, Folder, Recommended, Rule};
+use judge::policy::{Action, Checks, Folder, Rule};
 use judge::rates::RateLimits;
 use mail::{Address, Line, MailboxId};
 use proptest::prelude::*;
@@ -210,27 +211,25 @@ fn a_missing_root_is_an_error_with_a_hint_and_missing_lists_are_none() {
 fn sets_switch_on_what_the_table_says() {
     let site = Site::new(Mode::Watches);
     site.touch(&["srv/d.example/checks/recommended"]);
-    let mut recommended = checks(&site);
+    let recommended = checks(&site).rules;
     assert_eq!(
-        (recommended.helo.clone(), recommended.sender.clone()),
+        (
+            recommended.get(Check::Helo).cloned(),
+            recommended.get(Check::Sender).cloned()
+        ),
         (Some(Rule::soft()), rule(Action::Reject))
     );
     site.remove("srv/d.example/checks/recommended");
     site.touch(&["srv/d.example/checks/all"]);
-    let mut all = checks(&site);
-    assert_eq!(all.helo, rule(Action::Reject));
-    for check in CHECKS.iter().filter(|check| check.built) {
+    let all = checks(&site).rules;
+    assert_eq!(all.get(Check::Helo).cloned(), rule(Action::Reject));
+    for spec in table() {
+        assert_eq!(all.has(spec.check), spec.in_all == InAll::Always, "{}", spec.name);
         assert_eq!(
-            all.rule_mut(check.name).unwrap().is_some(),
-            check.in_all,
+            recommended.has(spec.check),
+            spec.recommended != Recommended::No,
             "{}",
-            check.name
-        );
-        assert_eq!(
-            recommended.rule_mut(check.name).unwrap().is_some(),
-            check.recommended != Recommended::No,
-            "{}",
-            check.name
+            spec.name
         );
     }
     site.remove("srv/d.example/checks");
@@ -241,12 +240,15 @@ fn sets_switch_on_what_the_table_says() {
 fn a_file_of_its_own_outranks_all_and_all_outranks_recommended() {
     let site = Site::new(Mode::Watches);
     site.write("srv/d.example/checks/recommended", "action = \"tag\"\nsoft = false");
-    assert_eq!(checks(&site).helo, rule(Action::Tag));
+    assert_eq!(checks(&site).rules.get(Check::Helo).cloned(), rule(Action::Tag));
     site.write("srv/d.example/checks/all", "action = \"hold\"");
-    assert_eq!(checks(&site).helo, rule(Action::Hold));
+    assert_eq!(checks(&site).rules.get(Check::Helo).cloned(), rule(Action::Hold));
     site.write("srv/d.example/checks/helo", "soft = true");
     assert_eq!(
-        (checks(&site).helo, checks(&site).date),
+        (
+            checks(&site).rules.get(Check::Helo).cloned(),
+            checks(&site).rules.get(Check::Date).cloned()
+        ),
         (Some(Rule::soft()), rule(Action::Hold))
     );
 }
@@ -257,21 +259,24 @@ fn reputation_brings_along_what_surrounds_it() {
     site.touch(&["srv/d.example/checks/reputation"]);
     let found = checks(&site);
     assert_eq!(
-        (found.rate, found.strangers),
+        (
+            found.rules.get(Check::Rate).cloned(),
+            found.rules.get(Check::Strangers).cloned()
+        ),
         (rule(Action::Defer), rule(Action::Defer))
     );
-    assert_eq!(found.greylisting, None, "never implied");
+    assert_eq!(found.rules.get(Check::Greylisting).cloned(), None, "never implied");
     // As evidence where it is evidence itself; what it does when it acts is its own.
     site.write("srv/d.example/checks/reputation", "soft = true\naction = \"tag\"");
     let soft = Rule {
         soft: true,
         ..rule(Action::Defer).unwrap()
     };
-    assert_eq!(checks(&site).strangers, Some(soft));
+    assert_eq!(checks(&site).rules.get(Check::Strangers).cloned(), Some(soft));
     site.write("srv/d.example/checks/strangers", "action = \"tag\"");
-    assert_eq!(checks(&site).strangers, rule(Action::Tag));
+    assert_eq!(checks(&site).rules.get(Check::Strangers).cloned(), rule(Action::Tag));
     site.remove("srv/d.example/checks/reputation");
-    assert_eq!(checks(&site).rate, None);
+    assert_eq!(checks(&site).rules.get(Check::Rate).cloned(), None);
 }
 
 /// Once what `recommended` says of them stood above that, so they deferred mail while `reputation` was only looked at.
@@ -279,7 +284,7 @@ fn reputation_brings_along_what_surrounds_it() {
 fn what_surrounds_reputation_is_in_shadow_with_it_though_it_is_recommended() {
     let site = Site::new(Mode::Watches);
     site.touch(&["srv/d.example/checks/recommended"]);
-    assert_eq!(checks(&site).strangers, rule(Action::Defer));
+    assert_eq!(checks(&site).rules.get(Check::Strangers).cloned(), rule(Action::Defer));
     site.write("srv/d.example/checks/reputation", "shadow = true");
     let shadowed = Rule {
         shadow: true,
@@ -287,12 +292,21 @@ fn what_surrounds_reputation_is_in_shadow_with_it_though_it_is_recommended() {
     };
     let found = checks(&site);
     assert_eq!(
-        (found.rate, found.strangers),
+        (
+            found.rules.get(Check::Rate).cloned(),
+            found.rules.get(Check::Strangers).cloned()
+        ),
         (Some(shadowed.clone()), Some(shadowed.clone()))
     );
     site.write("srv/d.example/checks/rate", "shadow = false");
     let found = checks(&site);
-    assert_eq!((found.rate, found.strangers), (rule(Action::Defer), Some(shadowed)));
+    assert_eq!(
+        (
+            found.rules.get(Check::Rate).cloned(),
+            found.rules.get(Check::Strangers).cloned()
+        ),
+        (rule(Action::Defer), Some(shadowed))
+    );
 }
 
 #[test]
@@ -304,7 +318,7 @@ fn rates_and_waits_are_read_and_the_rest_keeps_its_default() {
     );
     site.write("srv/d.example/checks/greylisting", "delay_s = 60");
     let found = checks(&site);
-    let RateLimits { minute, day } = found.rate_limits;
+    let RateLimits { minute, day } = found.settings.rate_limits;
     assert_eq!(
         (minute.messages, minute.octets),
         (5, RateLimits::default().minute.octets)
@@ -315,7 +329,10 @@ fn rates_and_waits_are_read_and_the_rest_keeps_its_default() {
         ..GreylistTimes::default()
     };
     assert_eq!(
-        (found.greylist_times, found.greylisting),
+        (
+            found.settings.greylist_times,
+            found.rules.get(Check::Greylisting).cloned()
+        ),
         (expected, rule(Action::Defer))
     );
 }
@@ -326,7 +343,7 @@ fn what_an_operator_says_of_links_is_read() {
     site.touch(&["srv/d.example/checks/recommended"]);
     let found = checks(&site);
     assert_eq!(
-        (found.links, found.link_settings),
+        (found.rules.get(Check::Links).cloned(), found.settings.link_settings),
         (rule(Action::Reject), LinkSettings::default())
     );
     site.write(
@@ -334,9 +351,9 @@ fn what_an_operator_says_of_links_is_read() {
         "threshold = 13\naction = \"tag\"\nshorteners = [\"Go.Example\", 5]\nignore = [\"click.esp.example\", \"203.0.113.5\"]",
     );
     let found = checks(&site);
-    assert_eq!(found.links, rule(Action::Tag));
+    assert_eq!(found.rules.get(Check::Links).cloned(), rule(Action::Tag));
     assert_eq!(
-        found.link_settings,
+        found.settings.link_settings,
         LinkSettings {
             threshold: 13,
             shorteners: vec![domain("go.example")],
@@ -373,10 +390,15 @@ fn a_file_that_is_no_toml_counts_as_empty() {
         &long,
     ] {
         site.write("srv/d.example/checks/helo", text);
-        assert_eq!(checks(&site).helo, rule(Action::Reject), "{:.20}", text);
+        assert_eq!(
+            checks(&site).rules.get(Check::Helo).cloned(),
+            rule(Action::Reject),
+            "{:.20}",
+            text
+        );
     }
     fs::write(site.path("srv/d.example/checks/helo"), b"action = \"tag\" # \xff").unwrap();
-    assert_eq!(checks(&site).helo, rule(Action::Reject));
+    assert_eq!(checks(&site).rules.get(Check::Helo).cloned(), rule(Action::Reject));
     site.remove("srv/d.example/checks/helo");
     rustix::fs::mknodat(
         rustix::fs::CWD,
@@ -386,7 +408,11 @@ fn a_file_that_is_no_toml_counts_as_empty() {
         0,
     )
     .unwrap();
-    assert_eq!(checks(&site).helo, rule(Action::Reject), "a pipe is not waited for");
+    assert_eq!(
+        checks(&site).rules.get(Check::Helo).cloned(),
+        rule(Action::Reject),
+        "a pipe is not waited for"
+    );
 }
 
 #[test]
@@ -394,7 +420,7 @@ fn each_key_of_a_check_file_is_read_and_a_wrong_one_keeps_its_default() {
     let site = Site::new(Mode::Watches);
     let helo = |text: &str| {
         site.write("srv/d.example/checks/helo", text);
-        checks(&site).helo.unwrap()
+        checks(&site).rules.get(Check::Helo).cloned().unwrap()
     };
     for (word, action) in [
         ("reject", Action::Reject),
@@ -425,7 +451,7 @@ fn dkim_takes_domains() {
     let site = Site::new(Mode::Watches);
     let domains = |text: &str| {
         site.write("srv/d.example/checks/dkim", text);
-        checks(&site).dkim_domains
+        checks(&site).settings.dkim_domains
     };
     assert_eq!(domains(""), None);
     assert_eq!(
