@@ -128,6 +128,11 @@ impl Needs {
         Needs(self.0 | other.0)
     }
 
+    /// What it needs beside `other`.
+    pub const fn without(self, other: Needs) -> Needs {
+        Needs(self.0 & !other.0)
+    }
+
     /// Adds a group.
     pub fn add(&mut self, group: Group) {
         *self = self.or(Needs::of(group));

@@ -28,6 +28,13 @@ pub struct Blacklist {
     pub tld: Arc<Names>,
 }
 
+impl Blacklist {
+    /// Whether it names hosts, so that the client's reverse name matters.
+    pub fn has_hosts(&self) -> bool {
+        !self.hosts.is_empty() || !self.tld.is_empty()
+    }
+}
+
 /// `whitelisted/` of a domain or of `_global_`.
 #[derive(Debug, Clone, Default)]
 pub struct Whitelist {

@@ -6,7 +6,7 @@
 //! - [`zones`]: which DNS lists work. - [`virus`]: the virus scanner.
 //! - [`domains`]: the tree of plain files that decides. - [`quarantine`]: what was refused or held.
 //! - [`config`]: what an operator can set. - [`observe`]: logs. - [`metrics`]: counts. - [`cli`]: the commands.
-//! - [`inquiry`]: asks what a verdict needs: [`dns`], DNS lists ([`zones`]), the scanner ([`virus`]).
+//! - [`judgement`]: asks what a verdict needs: [`dns`], DNS lists ([`zones`]), the scanner ([`virus`]).
 //! - [`process`]: what the daemon may, and whom it becomes. - [`notify`]: what systemd is told of it.
 
 // They panic when nobody reads any more; `cli::say` does not.
@@ -20,7 +20,7 @@ pub mod domains;
 pub mod filter;
 pub mod front;
 pub mod gateway;
-pub mod inquiry;
+pub mod judgement;
 #[cfg(test)]
 mod log_of_tests;
 pub mod metrics;

@@ -3,7 +3,7 @@
 use super::{Trouble, harmless_json, load};
 use crate::config::Fault;
 use crate::domains::{Finding, Roots, Severity, audit};
-use crate::inquiry::Inquiry;
+use crate::judgement::Judgement;
 use clap::Args;
 use std::io::Write;
 use std::path::Path;
@@ -37,7 +37,7 @@ pub(super) fn run(path: Option<&Path>, options: &Options) -> Result<ExitCode, Tr
     // What the daemon would refuse to start with, though it stands in a file of its own.
     let mut offline = config.clone();
     offline.dns.enabled = false;
-    Inquiry::open(&offline, None).map_err(|(error, hint)| Trouble::Said(error, hint))?;
+    Judgement::open(&offline, None).map_err(|(error, hint)| Trouble::Said(error, hint))?;
     let roots = Roots {
         domains: config.paths.domains.clone(),
         blacklist_d: config.paths.blacklist_d.clone(),

@@ -131,8 +131,8 @@ impl Daemon {
             quarantine_octets: runtime.quarantine.used_octets(),
             notes_unwritten: runtime.quarantine.notes_unwritten(),
             domains_disk_accesses: runtime.domains.disk_accesses(),
-            dns: runtime.inquiry.dns().map(|dns| dns.stats()),
-            zones_off: runtime.inquiry.zones().switched_off().len(),
+            dns: runtime.judgement.dns().map(|dns| dns.stats()),
+            zones_off: runtime.judgement.zones().switched_off().len(),
             started_s: self.started_s,
         };
         exposition(&METRICS, &readings)

@@ -9,7 +9,7 @@ use super::{Trouble, ask};
 use crate::config::Config;
 use crate::domains::{Domains, Found, Roots};
 use crate::gateway::{Runtime, Seal};
-use crate::inquiry::Inquiry;
+use crate::judgement::Judgement;
 use crate::quarantine::{Entry, Quarantine};
 use crate::relay::Relays;
 use mail::{Address, Line, LocalPart, MailboxId};
@@ -36,7 +36,7 @@ struct Alone {
     config: Config,
     domains: OnceCell<Domains>,
     store: OnceCell<Store>,
-    inquiry: OnceCell<Inquiry>,
+    judgement: OnceCell<Judgement>,
     relays: Relays,
     _tokio: tokio::runtime::Runtime,
 }
@@ -75,7 +75,7 @@ impl Desk {
                 config,
                 domains: OnceCell::new(),
                 store: OnceCell::new(),
-                inquiry: OnceCell::new(),
+                judgement: OnceCell::new(),
                 relays: Relays::default(),
                 _tokio: tokio,
             })),
@@ -193,18 +193,18 @@ impl Desk {
     }
 
     /// What knows organizations; it asks no DNS here.
-    pub(super) fn inquiry(&self) -> Result<&Inquiry, Trouble> {
+    pub(super) fn judgement(&self) -> Result<&Judgement, Trouble> {
         let alone = match &self.source {
-            Source::Daemon(_, runtime) => return Ok(&runtime.inquiry),
+            Source::Daemon(_, runtime) => return Ok(&runtime.judgement),
             Source::Alone(alone) => alone,
         };
-        if let Some(inquiry) = alone.inquiry.get() {
-            return Ok(inquiry);
+        if let Some(judgement) = alone.judgement.get() {
+            return Ok(judgement);
         }
         let mut config = alone.config.clone();
         config.dns.enabled = false;
-        let inquiry = Inquiry::open(&config, None).map_err(|(error, hint)| Trouble::Said(error, hint))?;
-        Ok(alone.inquiry.get_or_init(|| inquiry))
+        let judgement = Judgement::open(&config, None).map_err(|(error, hint)| Trouble::Said(error, hint))?;
+        Ok(alone.judgement.get_or_init(|| judgement))
     }
 
     /// The key with which ids are sealed.

@@ -212,7 +212,7 @@ pub(super) fn request(
     said: Said,
 ) -> Result<LabelRequest, String> {
     let sender = desk
-        .inquiry()
+        .judgement()
         .map_err(|t| t.text())?
         .sender(&stored.record.facts, facts);
     Ok(LabelRequest {
@@ -272,11 +272,11 @@ pub(super) fn sent(desk: &Desk, options: &SentOptions, out: &mut Out<'_>) -> Res
     if !desk.may_see(&mailbox) {
         return Err(Trouble::new(format!("{mailbox} is not your mailbox")));
     }
-    let (inquiry, at_s) = (desk.inquiry()?, jiff::Timestamp::now().as_second());
+    let (judgement, at_s) = (desk.judgement()?, jiff::Timestamp::now().as_second());
     let (mut all, mut failed) = (Vec::new(), false);
     for text in &options.recipients {
         let address = Address::parse(text).map_err(|error| Trouble::new(format!("{error}: `{text}`")))?;
-        match inquiry.sent_to(&mailbox, &address, at_s) {
+        match judgement.sent_to(&mailbox, &address, at_s) {
             Some(sent) => all.push(sent),
             None => {
                 failed = true;

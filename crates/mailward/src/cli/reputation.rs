@@ -4,7 +4,7 @@
 use super::ask::{self, Ask};
 use super::desk::{Desk, Out};
 use super::{Trouble, complain, harmless, harmless_json};
-use crate::inquiry::reputation_of;
+use crate::judgement::reputation_of;
 use clap::{Args, Subcommand};
 use judge::reputation::{Case, Outcome, Standing};
 use mail::Address;
@@ -57,7 +57,7 @@ impl Question {
         }
         let parsed = Address::parse(&self.sender);
         let address = parsed.map_err(|error| Trouble::new(format!("{error}: `{}`", self.sender)))?;
-        let supposed = desk.inquiry()?.supposed(&address, self.ip, !self.unproven);
+        let supposed = desk.judgement()?.supposed(&address, self.ip, !self.unproven);
         let sender = supposed.ok_or_else(|| Trouble::new(format!("no domain: `{}`", self.sender)))?;
         let now_s = jiff::Timestamp::now().as_second();
         let (of, reader) = (mailbox.clone(), desk.reader()?);

@@ -4,16 +4,16 @@ use super::{Trouble, complain, explain, harmless, harmless_json, load};
 use crate::body::Body;
 use crate::config::Config;
 use crate::domains::{DomainView, Domains, Found, Roots};
-use crate::gateway::unfit;
-use crate::inquiry::{Inquiry, Names, Seat, Subject, listed_ip};
+use crate::gateway::{as_it_came, removed_octets, unfit};
+use crate::judgement::{
+    Client, Content, FactSources, Incoming, JudgedRecipient, Judgement, Names, Recipient, WithoutNames,
+};
 use clap::Args;
 use jiff::Zoned;
-use judge::auth::author;
 use judge::checks::{Check, InAll};
-use judge::evidence::{ContentFacts, Fact, MessageFacts, Origin, RecipientFacts, UserStanding};
-use judge::lists::Probe;
+use judge::evidence::{MessageFacts, RecipientFacts, UserStanding};
 use judge::policy::{Checks, Policy, Rules};
-use judge::verdict::{Disposition, Rejection, Verdict, conclude};
+use judge::verdict::{Disposition, Rejection, Verdict};
 use judge::zone::ZoneFile;
 use mail::smtp::conduct::Conduct;
 use mail::{Address, Line, MailboxId, Message, ReversePath};
@@ -22,7 +22,7 @@ use std::io::{BufWriter, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 pub(super) mod sources;
@@ -70,10 +70,11 @@ struct Bench {
     from: Option<ReversePath>,
     address: Address,
     domain: Option<Arc<DomainView>>,
-    policy: Policy,
+    policy: Arc<Policy>,
+    config: Config,
     received_s: i64,
     runtime: tokio::runtime::Runtime,
-    inquiry: Inquiry,
+    judgement: Judgement,
     dns: Dns,
 }
 
@@ -139,6 +140,20 @@ impl Judged {
         }
     }
 
+    /// What was judged for the one recipient there is; `has_domain` says whether it is one of ours.
+    fn of(judged: crate::judgement::Judged, has_domain: bool) -> Judged {
+        let mut recipients = judged.recipients.into_iter();
+        let Some(JudgedRecipient { facts, verdict, .. }) = recipients.next() else {
+            return Judged::unfit("there is no recipient".into());
+        };
+        Judged {
+            facts: Some(judged.facts),
+            recipient: has_domain.then_some(facts),
+            verdict,
+            unfit: None,
+        }
+    }
+
     fn reason(&self) -> String {
         let reason = self.verdict.decisive().map(|reason| reason.text.to_string());
         self.unfit.clone().or(reason).unwrap_or_default()
@@ -159,7 +174,7 @@ impl Bench {
         };
         let mut config = config.clone();
         config.dns.enabled &= options.online;
-        let inquiry = Inquiry::open(&config, None).map_err(|(error, hint)| Trouble::Said(error, hint))?;
+        let judgement = Judgement::open(&config, None).map_err(|(error, hint)| Trouble::Said(error, hint))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -179,10 +194,11 @@ impl Bench {
             from: from.transpose()?,
             address,
             domain,
-            policy,
+            policy: Arc::new(policy),
+            config,
             received_s: options.time.unwrap_or_else(|| Zoned::now().timestamp().as_second()),
             runtime,
-            inquiry,
+            judgement,
             dns,
         })
     }
@@ -193,102 +209,74 @@ impl Bench {
             Dns::Nobody => octets,
             Dns::File(_) | Dns::Online => with_crlf(octets),
         };
+        let message = Message::parse(&octets);
+        let reverse_path = self.from.clone().unwrap_or_else(|| return_path(&message));
+        let octets = as_it_came(&message, &self.config).unwrap_or_else(|| octets.clone());
         let body = Arc::new(Body::from(octets));
-        let octets = &body.head;
-        let message = Message::parse(octets);
+        let message = Message::parse(&body.head);
         if let Some(reply) = unfit(&message) {
             return Judged::unfit(reply.to_string());
         }
-        let mut facts = MessageFacts {
+        let client = match self.client {
+            Some(address) => Client::at(address),
+            None => Client {
+                address: Ipv4Addr::LOCALHOST.into(),
+                is_unknown: true,
+            },
+        };
+        let incoming = Incoming {
             received_s: self.received_s,
-            client: self.client(),
+            client,
             helo: self.helo.clone(),
-            reverse_path: self.from.clone().unwrap_or_else(|| return_path(&message)),
+            recipients: vec![self.recipient(&client, &reverse_path)],
+            reverse_path,
             tls: None,
+            is_plaintext: false,
             login: None,
             conduct: Conduct::default(),
-            content: Some(ContentFacts::gather(&message, octets.len() as u64)),
-            origin: Origin::default(),
-            virus: Fact::NotAsked,
-            links: Fact::NotAsked,
+            content: Some(Content {
+                message: &message,
+                body: &body,
+                removed_octets: removed_octets(&message, &self.config),
+            }),
         };
-        let mut recipient = self.recipient(&facts);
-        let subject = Subject {
-            message: &message,
-            body: &body,
-            is_client_unknown: self.client.is_none(),
+        let judged = self.judgement.judge(incoming, self.sources());
+        Judged::of(self.runtime.block_on(judged), self.domain.is_some())
+    }
+
+    /// Nothing is remembered of senders here. Without DNS the message alone speaks.
+    fn sources(&self) -> FactSources<'_> {
+        let (names, scanner) = match &self.dns {
+            Dns::Nobody => (None, false),
+            Dns::File(zone) => (Some(Names::File(zone)), true),
+            Dns::Online => (self.judgement.dns().map(Names::Network), true),
+        };
+        let without_names = match &self.dns {
+            Dns::Nobody => WithoutNames::LeftOpen,
+            Dns::File(_) | Dns::Online => WithoutNames::Unavailable,
+        };
+        FactSources {
+            names,
+            without_names,
             memory: None,
             filters: None,
-            is_plaintext: false,
-            features: OnceLock::new(),
-            names: OnceLock::new(),
-        };
-        let verdict = self.verdict(&subject, &mut facts, &mut recipient);
-        Judged {
-            facts: Some(facts),
-            recipient: self.domain.is_some().then_some(recipient),
-            verdict,
-            unfit: None,
+            scanner,
         }
     }
 
-    fn client(&self) -> IpAddr {
-        self.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-    }
-
-    fn verdict(&self, subject: &Subject<'_>, facts: &mut MessageFacts, recipient: &mut RecipientFacts) -> Verdict {
-        // Nothing is to be had but what the message itself says, and asking nobody costs time.
-        if matches!(self.dns, Dns::Nobody) {
-            if self.policy.checks.rules.has(Check::Links) {
-                facts.links = self.inquiry.links_now(subject.body);
-                facts.origin.author = Fact::Found(author::read(subject.message));
-                recipient.standing = Fact::Skipped(Line::literal("no history is asked"));
-            }
-            return conclude(facts, recipient, &self.policy);
-        }
-        let mut seats = [Seat {
-            facts: recipient,
-            policy: &self.policy,
-            view: self.domain.as_deref(),
-        }];
-        let judged = self.runtime.block_on(async {
-            match &self.dns {
-                Dns::File(zone) => {
-                    let names = Some(Names::File(zone));
-                    self.inquiry.judge_with(subject, facts, &mut seats, names).await
-                }
-                Dns::Online | Dns::Nobody => self.inquiry.judge(subject, facts, &mut seats).await,
-            }
-        });
-        // One seat, one verdict.
-        judged
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| conclude(facts, recipient, &self.policy))
-    }
-
-    fn recipient(&self, facts: &MessageFacts) -> RecipientFacts {
-        let local = self.address.local();
-        let probe = Probe {
-            client: listed_ip(self.client(), self.client.is_none()),
-            reverse_name: None,
-            reverse_path: &facts.reverse_path,
-        };
-        match &self.domain {
-            Some(view) => {
-                let whitelisted = view.whitelisted(local, &probe);
-                let (mailbox, user) = (view.mailbox(local), view.user(local, self.client()));
-                RecipientFacts {
-                    blacklisted: view.blacklisted(&probe),
-                    passes_forged: whitelisted.as_ref().is_some_and(|hit| view.passes_forged(hit)),
-                    whitelisted,
-                    ..RecipientFacts::unasked(self.address.clone(), mailbox, user)
-                }
-            }
+    fn recipient(&self, client: &Client, reverse_path: &ReversePath) -> Recipient {
+        let (address, policy) = (self.address.clone(), Arc::clone(&self.policy));
+        let facts = match &self.domain {
+            Some(domain) => domain.recipient(address, client, reverse_path),
             None => {
-                let mailbox = MailboxId::new(local, self.address.domain().unwrap_or(&nowhere()));
-                RecipientFacts::unasked(self.address.clone(), mailbox, UserStanding::Anyone)
+                let mailbox = MailboxId::new(address.local(), address.domain().unwrap_or(&nowhere()));
+                RecipientFacts::unasked(address, mailbox, UserStanding::Anyone)
             }
+        };
+        Recipient {
+            facts,
+            domain: self.domain.clone(),
+            policy,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::daemon::Daemon;
 use super::desk::{Desk, Out};
 use super::explain::line;
 use super::{Trouble, harmless_json};
-use crate::inquiry::Inquiry;
+use crate::judgement::Judgement;
 use crate::metrics::{HopHealth, METRICS};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -59,8 +59,8 @@ fn text(daemon: &Daemon) -> String {
         let store = format!("{}: {begun} messages recorded, {failed} could not be", path.display());
         line(&mut out, "store", store);
     }
-    line(&mut out, "dns", dns_text(&runtime.inquiry));
-    for (zone, why) in runtime.inquiry.zones().switched_off() {
+    line(&mut out, "dns", dns_text(&runtime.judgement));
+    for (zone, why) in runtime.judgement.zones().switched_off() {
         line(&mut out, "list off", format_args!("{zone}: {why}"));
     }
     let hops = METRICS.hops.health();
@@ -84,8 +84,8 @@ fn text(daemon: &Daemon) -> String {
     out
 }
 
-fn dns_text(inquiry: &Inquiry) -> String {
-    let Some(dns) = inquiry.dns() else {
+fn dns_text(judgement: &Judgement) -> String {
+    let Some(dns) = judgement.dns() else {
         return "not asked (`[dns] enabled = false`)".into();
     };
     let stats = dns.stats();
@@ -144,7 +144,7 @@ fn json(daemon: &Daemon) -> serde_json::Value {
         },
         "store": {"path": runtime.config.store_path(), "recorded": begun, "failures": failed},
         "domains": runtime.domains.names().len(),
-        "dns": runtime.inquiry.dns().map(|dns| {
+        "dns": runtime.judgement.dns().map(|dns| {
             let stats = dns.stats();
             serde_json::json!({
                 "asked": stats.asked,
@@ -155,7 +155,7 @@ fn json(daemon: &Daemon) -> serde_json::Value {
                 "failed": stats.failed,
             })
         }),
-        "lists_off": runtime.inquiry.zones().switched_off().iter().map(|(zone, why)| {
+        "lists_off": runtime.judgement.zones().switched_off().iter().map(|(zone, why)| {
             serde_json::json!({"zone": zone.as_str(), "why": why.as_str()})
         }).collect::<Vec<_>>(),
     })

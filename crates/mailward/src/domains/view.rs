@@ -6,12 +6,15 @@ use super::routing::{self, DeliverError};
 use super::tree::{Listing, Tree, Unreadable};
 use super::users::Users;
 use super::{Defaults, Fault, checks, zones};
+use crate::judgement::Client;
 use crate::relay::next_hop::NextHop;
+use judge::auth::dkim::DkimResult;
+use judge::auth::spf::SpfResult;
 use judge::dnsbl::Zone;
-use judge::evidence::UserStanding;
+use judge::evidence::{ForwarderHit, ListHit, ListProof, MessageFacts, RecipientFacts, UserStanding};
 use judge::lists::{Blacklist, BlacklistHit, Forwarders, Names, Probe, Whitelist, WhitelistHit};
 use judge::policy::Policy;
-use mail::{Domain, LocalPart, MailboxId};
+use mail::{Address, Domain, Line, LocalPart, MailboxId, ReversePath};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::net::IpAddr;
@@ -196,6 +199,79 @@ impl DomainView {
     /// The servers that pass on mail to this domain's users: of `forwarders/` and of `_global_/forwarders/`.
     pub fn forwarders(&self) -> &Forwarders {
         &self.forwarders
+    }
+
+    /// What is known at RCPT of a recipient in this domain, for mail from `client`: the user, the mailbox, and what the
+    /// lists say. Nothing is asked yet.
+    pub fn recipient(&self, address: Address, client: &Client, reverse_path: &ReversePath) -> RecipientFacts {
+        let probe = Probe {
+            client: client.listed_address(),
+            reverse_name: None,
+            reverse_path,
+        };
+        let local = address.local();
+        let whitelisted = self.whitelisted(local, &probe);
+        let (mailbox, user) = (self.mailbox(local), self.user(local, probe.client));
+        RecipientFacts {
+            blacklisted: self.blacklisted(&probe),
+            has_host_blacklist: self.parts.blacklist.has_hosts() || self.everywhere.blacklist.has_hosts(),
+            passes_forged: whitelisted.as_ref().is_some_and(|hit| self.passes_forged(hit)),
+            whitelisted,
+            ..RecipientFacts::unasked(address, mailbox, user)
+        }
+    }
+
+    /// What the lists say of a recipient's message, by what is known of its origin.
+    pub fn look_up(&self, recipient: &mut RecipientFacts, client: &Client, message: &MessageFacts) {
+        let name = message.origin.listed_name();
+        let address = client.listed_address();
+        recipient.blacklisted = self.blacklisted(&Probe {
+            client: address,
+            reverse_name: name.as_ref(),
+            reverse_path: &message.reverse_path,
+        });
+        recipient.forwarder = self.forwarder(address, message);
+        recipient.listed = self.mailing_list(message);
+    }
+
+    /// By what the client is known to forward mail for this domain's users.
+    fn forwarder(&self, client: IpAddr, facts: &MessageFacts) -> Option<ForwarderHit> {
+        let forwarders = self.forwarders();
+        let hit = |name: &str, is_proven| ForwarderHit {
+            name: Line::reason(name.as_bytes()),
+            is_proven,
+        };
+        if forwarders.matches_ip(client) {
+            return Some(hit(&client.to_string(), true));
+        }
+        let name = facts.origin.iprev.found().and_then(|iprev| iprev.name.as_ref());
+        if let Some(name) = name.filter(|name| forwarders.matches_name(name.as_str())) {
+            return Some(hit(name.as_str(), true));
+        }
+        // Who has another name, and proves it, is not whom it says in HELO.
+        let helo = facts.helo.as_str();
+        (name.is_none() && forwarders.matches_name(helo)).then(|| hit(helo, false))
+    }
+
+    /// A mailing list that may write here and vouches for the message.
+    fn mailing_list(&self, facts: &MessageFacts) -> Option<ListHit> {
+        let origin = &facts.origin;
+        let hit = |domain: &Domain, proof| {
+            let domain = domain.clone();
+            self.allows_list(&domain).then_some(ListHit { domain, proof })
+        };
+        let signatures = origin.dkim.found().into_iter().flatten();
+        let passing = signatures.filter(|signature| signature.result == DkimResult::Pass);
+        let mut signers = passing.filter_map(|signature| signature.domain.as_ref());
+        let passes = origin
+            .spf_mail_from
+            .found()
+            .is_some_and(|spf| spf.result == SpfResult::Pass);
+        // Of a null reverse-path SPF speaks of the HELO name.
+        let path = facts.reverse_path.domain().filter(|_| passes);
+        signers
+            .find_map(|domain| hit(domain, ListProof::Dkim))
+            .or_else(|| hit(path?, ListProof::Spf))
     }
 
     /// Whether a mailing list of that domain may write here: `lists/` or `_global_/lists/` names it. Exact.

@@ -157,9 +157,10 @@ impl Gateway {
         let boxes: Vec<_> = members
             .iter()
             .map(|&n| {
-                case.targets[n]
-                    .local
-                    .and_then(|(mailbox, view)| Some((mailbox.domain(), view.box_name(mailbox)?)))
+                case.targets[n].local.and_then(|local| {
+                    let mailbox = &local.facts.mailbox;
+                    Some((mailbox.domain(), local.domain.as_ref()?.box_name(mailbox)?))
+                })
             })
             .collect();
         let destination = |(&n, maildir): (&usize, _)| {

@@ -4,7 +4,7 @@ use super::headers::{Mark, Seal, Trace, bracketed};
 use super::proofs;
 use super::{Envelope, Runtime};
 use crate::body::Body;
-use crate::domains::DomainView;
+use crate::judgement::JudgedRecipient;
 use crate::observe::Disposed;
 use crate::quarantine::Held;
 use crate::relay::{Deadline, Durable};
@@ -15,7 +15,7 @@ use judge::evidence::MessageFacts;
 use judge::reason::{Effect, Source};
 use judge::verdict::{Disposition, Rejection, Verdict};
 use judge::virus::VirusScan;
-use mail::{Address, Line, MailboxId, Message, Reply};
+use mail::{Address, Line, Message, Reply};
 use std::sync::Arc;
 use store::{LedgerKey, MailwardId, Outcome, RecipientRecord, Record, StoreError};
 use tokio::time::Instant;
@@ -46,9 +46,9 @@ pub(super) struct Case<'a> {
 /// One recipient and its verdict.
 pub(super) struct Target<'a> {
     pub address: &'a Address,
-    /// The mailbox and its domain; `None` for mail that passes unjudged from `relay_networks`.
-    pub local: Option<(&'a MailboxId, &'a Arc<DomainView>)>,
-    pub verdict: Verdict,
+    /// What is known of one of our own; `None` for mail that passes unjudged from `relay_networks`.
+    pub local: Option<&'a JudgedRecipient>,
+    pub verdict: &'a Verdict,
     pub progress: Progress,
 }
 
@@ -250,13 +250,11 @@ impl<'a> Case<'a> {
         if self.envelope.is_relayed() {
             return Ok(None);
         }
-        let pairs = self.envelope.recipients().iter().zip(&self.targets);
-        let recipients = pairs.map(|(recipient, target)| {
-            let policy = recipient.domain.sealed_policy()?;
+        let recipients = self.targets.iter().filter_map(|target| target.local).map(|recipient| {
             Ok::<_, StoreError>(RecipientRecord {
                 facts: recipient.facts.clone(),
-                verdict: target.verdict.clone(),
-                policy,
+                verdict: recipient.verdict.clone(),
+                policy: recipient.stored_policy()?,
             })
         });
         Ok(Some(Record {
@@ -284,7 +282,7 @@ impl<'a> Case<'a> {
                     _ if judged => target.verdict.disposition.word(),
                     _ => "relay",
                 },
-                verdict: judged.then_some(&target.verdict),
+                verdict: judged.then_some(target.verdict),
                 reply,
                 took_ms,
             }

@@ -3,10 +3,9 @@
 use super::{Gateway, NotLocal, Runtime, local};
 use crate::config::Config;
 use crate::domains::{DomainView, Domains, Found};
-use crate::inquiry::listed_ip;
+use crate::judgement::{Client, Content, Incoming, Recipient};
 use crate::relay::next_hop::NextHop;
-use judge::evidence::{RecipientFacts, TlsFacts};
-use judge::lists::Probe;
+use judge::evidence::TlsFacts;
 use mail::smtp::client::Origin;
 use mail::smtp::command::{Dialect, MailParams};
 use mail::smtp::conduct::Conduct;
@@ -14,7 +13,6 @@ use mail::smtp::server::Transaction;
 use mail::smtp::xclient::XclientAttributes;
 use mail::{Address, Domain, ForwardPath, Line, Reply, ReversePath};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// Who speaks, and with which rights. They follow the address that PROXY or XCLIENT named, never the proxy's own.
 #[derive(Debug, Clone)]
@@ -103,15 +101,6 @@ pub struct Envelope {
     recipients: Vec<Recipient>,
     foreign: Vec<Address>,
     hop: Option<NextHop>,
-}
-
-/// One recipient of a local domain.
-#[derive(Debug)]
-pub struct Recipient {
-    /// What is known of it.
-    pub facts: RecipientFacts,
-    /// Its domain as it was at RCPT.
-    pub domain: Arc<DomainView>,
 }
 
 impl Envelope {
@@ -223,14 +212,27 @@ impl Envelope {
         &self.recipients
     }
 
-    /// The same, to learn more of them.
-    pub fn recipients_mut(&mut self) -> &mut [Recipient] {
-        &mut self.recipients
+    /// What of it a judgement needs; the recipients go with it.
+    pub fn incoming<'a>(&mut self, received_s: i64, content: Content<'a>) -> Incoming<'a> {
+        Incoming {
+            received_s,
+            client: self.judged_client(),
+            helo: self.helo.clone(),
+            reverse_path: self.reverse_path.clone(),
+            tls: self.guest.tls.clone(),
+            is_plaintext: self.is_plaintext(),
+            login: self.guest.login.clone(),
+            conduct: self.conduct,
+            content: Some(content),
+            recipients: std::mem::take(&mut self.recipients),
+        }
     }
 
-    /// Nobody said who the client is: its address is that of who speaks for it.
-    pub fn is_client_unknown(&self) -> bool {
-        self.guest.is_unknown
+    fn judged_client(&self) -> Client {
+        Client {
+            address: self.guest.client,
+            is_unknown: self.guest.is_unknown,
+        }
     }
 
     /// Recipients of relayed mail.
@@ -288,7 +290,8 @@ fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result
         let text = "This domain's mail goes elsewhere, please send it in another transaction".to_owned();
         return Err(no(452, (4, 5, 3), text));
     }
-    let recipient = recipient(envelope, address, view);
+    let facts = view.recipient(address, &envelope.judged_client(), &envelope.reverse_path);
+    let recipient = Recipient::of(facts, view);
     if !envelope
         .recipients
         .iter()
@@ -348,22 +351,4 @@ fn no_delivery(view: &DomainView) -> Reply {
         view.name()
     );
     no(451, (4, 3, 5), text)
-}
-
-fn recipient(envelope: &Envelope, address: Address, domain: Arc<DomainView>) -> Recipient {
-    let listed = listed_ip(envelope.client(), envelope.guest.is_unknown);
-    let probe = Probe {
-        client: listed,
-        reverse_name: None,
-        reverse_path: &envelope.reverse_path,
-    };
-    let whitelisted = domain.whitelisted(address.local(), &probe);
-    let (mailbox, user) = (domain.mailbox(address.local()), domain.user(address.local(), listed));
-    let facts = RecipientFacts {
-        blacklisted: domain.blacklisted(&probe),
-        passes_forged: whitelisted.as_ref().is_some_and(|hit| domain.passes_forged(hit)),
-        whitelisted,
-        ..RecipientFacts::unasked(address, mailbox, user)
-    };
-    Recipient { facts, domain }
 }

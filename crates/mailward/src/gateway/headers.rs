@@ -161,26 +161,51 @@ impl Frame {
     }
 }
 
-/// The fields that came with the message, without those that only we may write: among them Authentication-Results that
-/// claim to be ours (RFC 8601 §5), and Received-SPF that names our host.
+/// Whether a field that came with a message is taken out of it, for only we may write it: among them Authentication-Results
+/// that claim to be ours (RFC 8601 §5), and Received-SPF that names our host.
+pub fn is_removed(field: &Field<'_>, config: &Config) -> bool {
+    is_ours(field.name())
+        || field.is("Authentication-Results") && claims_authserv_id(&field.value(), config.authserv_id())
+        || field.is("Received-SPF") && names(&field.value(), &config.smtp.hostname)
+}
+
+/// Octets of the fields that are taken out.
+pub fn removed_octets(message: &Message<'_>, config: &Config) -> u64 {
+    let removed = message.fields().iter().filter(|field| is_removed(field, config));
+    removed.map(|field| field.raw().len() as u64).sum()
+}
+
+/// The fields that came with the message and stay.
 pub fn kept_fields(message: &Message<'_>, config: &Config) -> Vec<u8> {
-    let (authserv_id, hostname) = (config.authserv_id(), &config.smtp.hostname);
-    let claims = |field: &Field<'_>| {
-        field.is("Authentication-Results") && claims_authserv_id(&field.value(), authserv_id)
-            || field.is("Received-SPF") && names(&field.value(), hostname)
-    };
     let mut fields = Vec::with_capacity(message.fields().iter().map(|field| field.raw().len()).sum());
-    for field in message
-        .fields()
-        .iter()
-        .filter(|field| !is_ours(field.name()) && !claims(field))
-    {
+    for field in message.fields().iter().filter(|field| !is_removed(field, config)) {
         fields.extend_from_slice(field.raw());
         if !field.raw().ends_with(b"\n") {
             fields.extend_from_slice(b"\r\n");
         }
     }
     fields
+}
+
+/// A message that this gateway delivered, as it came: without what delivery put on top of it and what only we may write.
+/// `None` for any other message: our Received field must name the id of the `X-Mailward-Id` below it.
+pub fn as_it_came(message: &Message<'_>, config: &Config) -> Option<Vec<u8>> {
+    let fields = message.fields();
+    let last = fields.iter().position(|field| field.is("X-Mailward-Id"))?;
+    let (top, rest) = fields.split_at_checked(last + 1)?;
+    let value = top.last()?.value().into_owned();
+    let id = value.split(|octet| *octet == b' ').next().filter(|id| !id.is_empty())?;
+    let ours = [b"by ", config.smtp.hostname.as_bytes(), b" with "].concat();
+    let named = [b" id ", id].concat();
+    let has = |value: &[u8], text: &[u8]| memchr::memmem::find(value, text).is_some();
+    let is_ours = |field: &&Field<'_>| {
+        let value = field.value();
+        field.is("Received") && has(&value, &ours) && has(&value, &named)
+    };
+    top.iter().find(is_ours)?;
+    let kept = rest.iter().filter(|field| !is_removed(field, config));
+    let fields: Vec<&[u8]> = kept.map(Field::raw).collect();
+    Some([&fields.concat(), b"\r\n".as_slice(), message.body()].concat())
 }
 
 /// Whether a name of ours occurs in foreign text, in any case.

@@ -14,27 +14,25 @@ mod rejects;
 mod sent;
 
 pub use admit::{BodyRoom, Doors, Ticket};
-pub use envelope::{Envelope, Guest, Recipient};
-pub use headers::Seal;
+pub use envelope::{Envelope, Guest};
+pub use headers::{Seal, as_it_came, removed_octets};
 pub use rejects::released;
 pub use sent::is_automatic;
 
-use crate::body::{Body, Spool};
+use crate::body::Body;
 use crate::config::Config;
 use crate::domains::{Domains, Found, Roots};
 use crate::filter::Filters;
-use crate::inquiry::{Inquiry, Seat, Subject};
+use crate::judgement::{Content, JudgedRecipient, Judgement};
 use crate::metrics::METRICS;
 use crate::quarantine::{Budget, Quarantine};
 use crate::relay::{Deadline, Relays};
 use case::{Case, Progress, Target};
 use jiff::Zoned;
-use judge::checks::Check;
-use judge::evidence::{ContentFacts, Fact, MessageFacts, Origin};
 use judge::verdict::{Disposition, Verdict};
 use mail::{Line, Message, Reply};
 use rejects::GreylistedOctets;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use store::{MailwardId, Store};
 use tokio::time::Instant;
@@ -52,8 +50,8 @@ pub struct Runtime {
     pub quarantine: Arc<Quarantine>,
     /// Where large messages are while they come in.
     pub spool_dir: Arc<std::path::PathBuf>,
-    /// Whom we ask about a message.
-    pub inquiry: Arc<Inquiry>,
+    /// Who judges a message.
+    pub judgement: Arc<Judgement>,
     /// What all SMTP sessions share.
     pub session: Arc<mail::smtp::server::Settings>,
 }
@@ -98,7 +96,7 @@ impl Runtime {
             Some(before) => before.quarantine.clone(),
             None => Arc::new(Quarantine::open(settings).map_err(|error| (error.to_string(), None))?),
         };
-        let inquiry = Arc::new(Inquiry::open(&config, before.map(|before| before.inquiry.clone()))?);
+        let judgement = Arc::new(Judgement::open(&config, before.map(|before| before.judgement.clone()))?);
         let session = Arc::new(session_settings(&config));
         let spool_dir = Arc::new(config.paths.state.clone());
         Ok(Runtime {
@@ -106,7 +104,7 @@ impl Runtime {
             spool_dir,
             domains,
             quarantine,
-            inquiry,
+            judgement,
             session,
         })
     }
@@ -205,113 +203,56 @@ impl Gateway {
         if let Some(reply) = unfit(&message) {
             return reply;
         }
-        let mut facts = MessageFacts {
-            received_s: now.timestamp().as_second(),
-            client: envelope.client(),
-            helo: envelope.helo().clone(),
-            reverse_path: envelope.reverse_path().clone(),
-            tls: envelope.tls().cloned(),
-            login: envelope.login().cloned(),
-            conduct: envelope.conduct(),
-            content: Some(content_facts(&message, &body)),
-            origin: Origin::default(),
-            virus: Fact::NotAsked,
-            links: Fact::NotAsked,
-        };
-        let subject = Subject {
+        let received_s = now.timestamp().as_second();
+        let content = Content {
             message: &message,
             body: &body,
-            is_client_unknown: envelope.is_client_unknown(),
-            memory: Some(&self.store),
-            filters: Some(&self.filters),
-            is_plaintext: envelope.is_plaintext(),
-            features: OnceLock::new(),
-            names: OnceLock::new(),
+            removed_octets: headers::removed_octets(&message, &runtime.config),
         };
-        let verdicts = verdicts(&runtime.inquiry, &mut envelope, &subject, &mut facts).await;
-        let features = learnable(&envelope).then(|| subject.features());
-        let targets = targets(&envelope, verdicts);
-        let sent_s = facts.received_s;
-        let id = MailwardId::new(facts.received_s, chance());
+        let incoming = envelope.incoming(received_s, content);
+        let sources = runtime.judgement.sources(&self.store, &self.filters);
+        let judged = runtime.judgement.judge(incoming, sources).await;
         let case = Case {
             runtime,
             envelope: &envelope,
-            facts,
-            targets,
+            targets: targets(&envelope, &judged.recipients),
+            facts: judged.facts,
             message: &message,
             body: &body,
-            id,
+            id: MailwardId::new(received_s, chance()),
             now: &now,
             started,
-            features,
+            features: judged.features.as_ref(),
             deadline: Deadline::within(started, Duration::from_secs(runtime.config.limits.answer_s)),
         };
         let reply = self.act(case).await;
         if envelope.is_relayed() && reply.code() == 250 {
-            self.remember_sent(runtime, &envelope, &message, sent_s).await;
+            self.remember_sent(runtime, &envelope, &message, received_s).await;
         }
         reply
     }
 }
 
-/// The head of a large message tells almost all; only whether the body is blank needs the rest.
-fn content_facts(message: &Message<'_>, body: &Body) -> ContentFacts {
-    let mut facts = ContentFacts::gather(message, body.octets());
-    facts.body_is_blank &= body.tail.as_ref().is_none_or(Spool::is_blank);
-    facts
-}
-
-/// One verdict for each local recipient. Mail from `relay_networks` is not judged, and nothing is asked about it.
-async fn verdicts(
-    inquiry: &Inquiry,
-    envelope: &mut Envelope,
-    subject: &Subject<'_>,
-    facts: &mut MessageFacts,
-) -> Vec<Verdict> {
-    let mut seats: Vec<Seat<'_>> = envelope
-        .recipients_mut()
-        .iter_mut()
-        .map(|recipient| Seat {
-            facts: &mut recipient.facts,
-            policy: recipient.domain.policy(),
-            view: Some(&recipient.domain),
-        })
-        .collect();
-    if seats.is_empty() {
-        return Vec::new();
-    }
-    inquiry.judge(subject, facts, &mut seats).await
-}
-
-/// Whether somebody may label the message later, so that its features are worth keeping: a user whose domain asks the
-/// content filter.
-fn learnable(envelope: &Envelope) -> bool {
-    let mut recipients = envelope.recipients().iter();
-    recipients.any(|one| one.facts.user.is_accepted() && one.domain.policy().checks.rules.has(Check::Junk))
-}
+/// Mail from `relay_networks` is not judged.
+static UNJUDGED: Verdict = Verdict {
+    disposition: Disposition::Accept,
+    reasons: Vec::new(),
+};
 
 /// Every recipient with its verdict.
-fn targets(envelope: &Envelope, verdicts: Vec<Verdict>) -> Vec<Target<'_>> {
-    let unjudged = || Verdict {
-        disposition: Disposition::Accept,
-        reasons: Vec::new(),
-    };
+fn targets<'a>(envelope: &'a Envelope, judged: &'a [JudgedRecipient]) -> Vec<Target<'a>> {
     let foreign = envelope.foreign().iter().map(|address| Target {
         address,
         local: None,
-        verdict: unjudged(),
+        verdict: &UNJUDGED,
         progress: Progress::Open,
     });
-    let local = envelope
-        .recipients()
-        .iter()
-        .zip(verdicts)
-        .map(|(recipient, verdict)| Target {
-            address: &recipient.facts.address,
-            local: Some((&recipient.facts.mailbox, &recipient.domain)),
-            verdict,
-            progress: Progress::Open,
-        });
+    let local = judged.iter().map(|recipient| Target {
+        address: &recipient.facts.address,
+        local: Some(recipient),
+        verdict: &recipient.verdict,
+        progress: Progress::Open,
+    });
     foreign.chain(local).collect()
 }
 

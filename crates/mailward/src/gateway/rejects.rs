@@ -84,15 +84,15 @@ impl Case<'_> {
 
     fn kept(&self, n: usize, check: Check, held: &Held) -> Option<Kept> {
         let target = &self.targets[n];
-        let (mailbox, view) = target.local?;
+        let local = target.local?;
         let at_s = self.facts.received_s;
         let days = i64::from(self.runtime.config.quarantine.rejects_days);
         let life_s = match check.spec().copy {
-            KeptCopy::OfGreylisted => i64::from(view.policy().checks.settings.greylist_times.window_s),
+            KeptCopy::OfGreylisted => i64::from(local.policy.checks.settings.greylist_times.window_s),
             KeptCopy::OfRefused | KeptCopy::None => days.saturating_mul(DAY_S),
         };
         Some(Kept {
-            mailbox: mailbox.clone(),
+            mailbox: local.facts.mailbox.clone(),
             key: self.kept_key(n),
             at_s,
             expires_s: at_s.saturating_add(life_s),
@@ -131,7 +131,7 @@ impl Gateway {
 
     /// The copy that an earlier try left for the same reason.
     async fn kept_before(&self, case: &Case<'_>, n: usize, check: Check) -> Option<Held> {
-        let (mailbox, _) = case.targets[n].local?;
+        let mailbox = &case.targets[n].local?.facts.mailbox;
         let kept = in_time(case, self.store.reader().kept(mailbox, case.kept_key(n)));
         let kept = match kept.await {
             Ok(kept) => kept.filter(|kept| kept.source.as_str() == check.name())?,
@@ -214,12 +214,12 @@ impl Gateway {
     pub(super) fn forget_kept(&self, case: &Case<'_>) {
         let has_it = |target: &Target<'_>| matches!(target.progress, Progress::Taken(..) | Progress::Kept(..));
         let before = case.which(has_it).into_iter().filter_map(|n| {
-            let (mailbox, view) = case.targets[n].local?;
-            let rules = &view.policy().checks.rules;
+            let local = case.targets[n].local?;
+            let rules = &local.policy.checks.rules;
             let keeps = table()
                 .iter()
                 .any(|spec| spec.copy != KeptCopy::None && rules.has(spec.check));
-            keeps.then(|| (mailbox.clone(), case.kept_key(n)))
+            keeps.then(|| (local.facts.mailbox.clone(), case.kept_key(n)))
         });
         let before: Vec<(MailboxId, KeptKey)> = before.collect();
         if before.is_empty() {

@@ -26,7 +26,7 @@ impl Gateway {
         };
         let to = envelope.foreign().iter();
         let sent: Vec<_> = to
-            .filter_map(|address| runtime.inquiry.sent_to(&mailbox, address, sent_s))
+            .filter_map(|address| runtime.judgement.sent_to(&mailbox, address, sent_s))
             .collect();
         if let Err(error) = self.store.sent(sent).await {
             tracing::warn!(%mailbox, %error, "it was not remembered to whom this mailbox wrote");

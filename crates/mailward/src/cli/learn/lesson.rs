@@ -219,7 +219,7 @@ impl Lesson<'_> {
             // What was seen at the door is better than what is left of it.
             return label::request(self.desk, stored, facts, id, said).map_err(Trouble::new);
         }
-        let sender = self.desk.inquiry()?.sender_of(&marked.letter);
+        let sender = self.desk.judgement()?.sender_of(&marked.letter);
         Ok(LabelRequest {
             mailbox: self.mailbox.clone(),
             id,
@@ -253,7 +253,7 @@ impl Lesson<'_> {
                 if self.desk.own_mailbox(address)?.is_some() {
                     continue;
                 }
-                let Some(sent) = self.desk.inquiry()?.sent_to(self.mailbox, address, at_s) else {
+                let Some(sent) = self.desk.judgement()?.sent_to(self.mailbox, address, at_s) else {
                     continue;
                 };
                 let one = latest

@@ -106,10 +106,6 @@ const MISTAKES: &[(&str, &str)] = &[
         "warning: srv/_global_/checks: has no effect: only lists hold for all domains",
     ),
     (
-        "d.example/checks/crowd",
-        "note: srv/d.example/checks/crowd: not used by this version yet",
-    ),
-    (
         "d.example/lists/some list",
         "warning: srv/d.example/lists/some list: not a domain: matches nothing",
     ),

@@ -1,6 +1,8 @@
 //! What a message holds: the content filter of the recipient's mailbox, the links, the virus scanner.
 
-use super::{Inquiry, MEMORY_MAX, Seat, Subject};
+use super::Judgement;
+use super::incoming::{NO_CONTENT, Recipient, Subject};
+use super::memory::MEMORY_MAX;
 use crate::body::Body;
 use crate::filter::Seen;
 use judge::auth::org::PublicSuffixes;
@@ -19,20 +21,23 @@ const LINKS_OCTETS_MAX: usize = 4 << 20;
 /// How long one message may wait until others were read for their links, which takes milliseconds for each.
 const LINKS_WAIT_MAX: Duration = Duration::from_secs(10);
 
-impl Inquiry {
+impl Judgement {
     /// What the content filter of the recipient's mailbox says.
-    pub(super) async fn filtered(&self, subject: &Subject<'_>, seat: &Seat<'_>) -> Fact<JunkFact> {
+    pub(super) async fn filtered(&self, subject: &Subject<'_>, recipient: &Recipient) -> Fact<JunkFact> {
         let Some(filters) = subject.filters else {
             return Fact::Skipped(Line::literal("no content filter is asked"));
         };
+        let Some(content) = &subject.content else {
+            return Fact::Skipped(Line::literal(NO_CONTENT));
+        };
         let seen = Seen {
-            features: subject.features(),
-            octets: &subject.body.head,
-            names: &subject.names,
-            is_addressed: is_addressed(subject.message, seat.facts),
+            features: subject.features(content),
+            octets: &content.body.head,
+            names: &subject.feature_names,
+            is_addressed: is_addressed(content.message, &recipient.facts),
             is_plaintext: subject.is_plaintext,
         };
-        let judged = filters.judge(&seat.facts.mailbox, seen, self.shared_words, self.models_memory);
+        let judged = filters.judge(&recipient.facts.mailbox, seen, self.shared_words, self.models_memory);
         match timeout(MEMORY_MAX, judged).await {
             Ok(fact) => fact,
             Err(_) => Fact::Unavailable(Line::literal("the store does not answer")),
@@ -40,7 +45,10 @@ impl Inquiry {
     }
 
     /// Reads a message for its links, where that holds nobody else up.
-    pub(super) async fn links(&self, body: &Arc<Body>) -> Fact<Links> {
+    pub(super) async fn links(&self, subject: &Subject<'_>) -> Fact<Links> {
+        let Some(body) = subject.content.map(|content| content.body) else {
+            return Fact::Skipped(Line::literal(NO_CONTENT));
+        };
         let wait = timeout(LINKS_WAIT_MAX, Arc::clone(&self.link_readers).acquire_owned());
         let Ok(Ok(permit)) = wait.await else {
             return Fact::Unavailable(Line::literal("too much mail was read for its links at that time"));
@@ -59,13 +67,11 @@ impl Inquiry {
         }
     }
 
-    /// The same at once, for who has nothing else to do.
-    pub fn links_now(&self, body: &Body) -> Fact<Links> {
-        links_of(body, &self.suffixes)
-    }
-
     /// A scan has a limit of its own.
-    pub(super) async fn scan(&self, body: &Arc<Body>) -> Fact<VirusScan> {
+    pub(super) async fn scan(&self, subject: &Subject<'_>) -> Fact<VirusScan> {
+        let Some(body) = subject.content.map(|content| content.body) else {
+            return Fact::Skipped(Line::literal(NO_CONTENT));
+        };
         match self.clamd.scan(body).await {
             Ok(scan) => {
                 if self.clamd_in_trouble.swap(false, Ordering::Relaxed) {
