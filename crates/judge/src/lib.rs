@@ -5,7 +5,7 @@
 //!
 //! - [`evidence`]: what is known of a message and of each recipient's mailbox.
 //! - [`resolver`]: DNS as the judgement asks it; [`zone`]: the same from a zone file.
-//! - [`auth`]: who really sent it; [`gather`]: all proofs of one message at once.
+//! - [`auth`]: who really sent it; what DKIM and ARC say of it comes from the crate `signatures`.
 //! - [`dnsbl`]: DNS lists of addresses and domains.
 //! - [`reputation`]: what a mailbox remembers of whoever writes to it.
 //! - [`content`]: what a message shows and how it is made, as features; [`junk`]: the learner that counts them.
@@ -28,7 +28,6 @@ pub mod content;
 mod disposition;
 pub mod dnsbl;
 pub mod evidence;
-pub mod gather;
 pub mod greylist;
 pub mod junk;
 pub mod links;

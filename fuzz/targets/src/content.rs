@@ -58,7 +58,7 @@ fn learned(octets: &[u8], features: &Features, names: &judge::content::Names) {
 /// it weigh more.
 pub fn links(octets: &[u8]) {
     for octets in [octets, &[b"Content-Type: image/png\n\n", octets].concat()] {
-        let links = Links::read(octets, &PublicSuffixes::BuiltIn);
+        let links = Links::read(octets, &PublicSuffixes::BuiltIn, &pictures::qr_codes);
         assert!(links.findings.len() <= 20 && links.hosts.len() <= 50);
         assert!(links.findings.iter().all(|finding| !finding.signs.is_empty()));
         let settings = LinkSettings::default();

@@ -1,11 +1,11 @@
 //! Signatures and seals of any message, with a key that has signed some of the seeds.
 
 use crate::in_pieces;
-use judge::auth::arc::{self, Arc, ArcResult};
-use judge::auth::dkim::{self, Dkim, DkimResult};
-use judge::auth::{BodyHashes, Sealed};
+use judge::auth::arc::{Arc, ArcResult};
+use judge::auth::dkim::{Dkim, DkimResult};
 use judge::resolver::{Answer, BoxFuture, Outcome, Question, Record, Resolver, Security};
 use mail::Message;
+use signatures::{BodyHashes, Sealed, arc, dkim};
 
 /// When all messages come.
 const NOW_S: i64 = 1_700_000_000;

@@ -4,8 +4,8 @@
 //!
 //! - [`iprev`]: the client's reverse name, confirmed forward.
 //! - [`spf`]: may this client send with this HELO name, with this reverse-path?
-//! - [`dkim`]: whose signatures verify?
-//! - [`arc`]: what do those say who passed it on? [`Sealed`]: the signatures of both, read before the body comes.
+//! - [`dkim`]: whose signatures verify? [`arc`]: what do those say who passed it on? Of both only what is found stands
+//!   here; the crate `signatures` finds it, and asks all proofs of one message at once.
 //! - [`author`]: the one domain that the From field names.
 //! - [`org`]: which names belong to one organization.
 //! - [`dmarc`]: does the author domain's owner vouch for it, and what does he wish otherwise?
@@ -14,12 +14,6 @@ pub mod arc;
 pub mod author;
 pub mod dkim;
 pub mod dmarc;
-#[cfg(test)]
-mod fixture;
 pub mod iprev;
 pub mod org;
-mod sealed;
 pub mod spf;
-
-pub use dkim::{BodyHasher, BodyHashes};
-pub use sealed::Sealed;

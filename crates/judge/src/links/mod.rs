@@ -5,16 +5,14 @@
 //! what they weigh together, with what is known of the sender, is [`Weights`]' business.
 //!
 //! Time and memory are bounded: by the octets that are given for text, by [`PIXELS_MAX`] for pictures. What is kept is
-//! a few kilobytes at most.
+//! a few kilobytes at most. Pictures are decoded by whoever asks, with a function that is given ([`ReadCodes`]): decoders
+//! of others have no place where decisions are made.
 //!
 //! - `address`: where an address leads, read as browsers do. `script`: names whose letters look like others.
 //!   `shorteners`: those that are generally known.
-//! - `image`: pictures, decoded. `qr`: codes in them.
 //! - `weigh`: what signs weigh.
 
 mod address;
-mod image;
-mod qr;
 mod script;
 mod shorteners;
 #[cfg(test)]
@@ -24,7 +22,6 @@ mod weigh;
 use crate::auth::org::PublicSuffixes;
 use address::{Login, Shown, Target, Web, WebHost, next_in_text};
 use data_encoding::BASE64_MIME_PERMISSIVE;
-use image::Gray;
 use mail::html::{Link, LinkKind, Page};
 use mail::mime::{self, Part};
 use mail::{Domain, Line, Message};
@@ -45,11 +42,20 @@ const HOSTS_MAX: usize = 50;
 const FINDINGS_MAX: usize = 20;
 /// Pictures that are looked at for codes, and all their pixels.
 const IMAGES_MAX: usize = 8;
-const PIXELS_MAX: usize = image::PIXELS_MAX + image::PIXELS_MAX / 2;
+const PIXELS_MAX: usize = 6 << 20;
 /// A larger file is no picture of a code.
 const IMAGE_OCTETS_MAX: usize = 2 << 20;
 /// Characters of the evidence.
 const TEXT_CHARS_MAX: usize = 160;
+
+/// What says what the codes of a picture say, of its octets. It takes the pixels that it decodes from those that are left,
+/// also where the picture breaks off; nothing of what it does not decode.
+pub type ReadCodes<'a> = &'a dyn Fn(&[u8], &mut usize) -> Vec<String>;
+
+/// For those who look at no pictures.
+pub(crate) fn no_codes(_: &[u8], _: &mut usize) -> Vec<String> {
+    Vec::new()
+}
 
 /// What the links of a message are like.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -136,8 +142,8 @@ pub enum Sign {
 
 impl Links {
     /// Reads the links of a message, or of its beginning.
-    pub fn read(octets: &[u8], suffixes: &PublicSuffixes) -> Links {
-        let mut reader = Reader::new(suffixes);
+    pub fn read(octets: &[u8], suffixes: &PublicSuffixes, read_codes: ReadCodes<'_>) -> Links {
+        let mut reader = Reader::new(suffixes, read_codes);
         let message = Message::parse(octets);
         let parts = mime::parts(&message);
         for part in own_parts(&parts) {
@@ -156,7 +162,7 @@ impl Links {
 
     /// The same of a page that was read already, without pictures.
     pub(crate) fn signs_of_page(page: &Page) -> Vec<Sign> {
-        let mut reader = Reader::new(&PublicSuffixes::BuiltIn);
+        let mut reader = Reader::new(&PublicSuffixes::BuiltIn, &no_codes);
         reader.page(page, Place::Page);
         reader
             .links
@@ -207,6 +213,7 @@ fn place_of(part: &Part<'_>) -> Option<Place> {
 
 struct Reader<'a> {
     suffixes: &'a PublicSuffixes,
+    read_codes: ReadCodes<'a>,
     links: Links,
     /// What was said already, so that the same link a thousand times costs no more than once.
     said: HashSet<(String, String)>,
@@ -216,10 +223,11 @@ struct Reader<'a> {
     pixels_left: usize,
 }
 
-impl Reader<'_> {
-    fn new(suffixes: &PublicSuffixes) -> Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(suffixes: &'a PublicSuffixes, read_codes: ReadCodes<'a>) -> Reader<'a> {
         Reader {
             suffixes,
+            read_codes,
             links: Links::default(),
             said: HashSet::new(),
             text_left: TEXT_OCTETS_MAX,
@@ -496,10 +504,9 @@ impl Reader<'_> {
 
     fn image(&mut self, octets: &[u8]) {
         let before = self.pixels_left;
-        let gray = Gray::decode(octets, &mut self.pixels_left);
+        let codes = (self.read_codes)(octets, &mut self.pixels_left);
         self.images_left -= usize::from(self.pixels_left < before);
-        let Some(gray) = gray else { return };
-        for code in qr::read(&gray) {
+        for code in codes {
             let is_address = next_in_text(&code).is_some_and(|(start, _)| start == 0);
             if is_address
                 || matches!(

@@ -9,7 +9,7 @@ use mail::ReversePath;
 use proptest::prelude::*;
 
 fn read(message: &str) -> Links {
-    Links::read(message.as_bytes(), &PublicSuffixes::BuiltIn)
+    Links::read(message.as_bytes(), &PublicSuffixes::BuiltIn, &pictures::drawn)
 }
 
 fn page(html: &str) -> Links {
@@ -398,7 +398,7 @@ fn no_message_costs_more_than_its_share() {
 proptest! {
     #[test]
     fn any_octets_have_few_findings(octets in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let links = Links::read(&octets, &PublicSuffixes::BuiltIn);
+        let links = Links::read(&octets, &PublicSuffixes::BuiltIn, &pictures::drawn);
         prop_assert!(links.findings.len() <= FINDINGS_MAX);
     }
 

@@ -1,6 +1,6 @@
 //! The acceptance cases for reputation: what the table says in each, or what is recommended instead.
 
-use crate::support::shared;
+use crate::support::{missing, shared_dir};
 use judge::reputation::{Case, Outcome, QUESTIONS_MAX};
 use pollster::block_on;
 
@@ -9,9 +9,10 @@ const CASES: usize = 53;
 
 #[test]
 fn every_case_for_reputation_holds() {
-    let Some(path) = shared("every_case_for_reputation_holds", "acceptance/reputation-cases.json") else {
-        return;
-    };
+    let path = shared_dir().join("acceptance/reputation-cases.json");
+    if !path.is_file() {
+        return missing("every_case_for_reputation_holds", &path);
+    }
     let text = std::fs::read_to_string(&path).unwrap();
     let cases: Vec<Case> = serde_json::from_str(&text).unwrap();
     assert!(cases.len() >= CASES, "only {} cases", cases.len());

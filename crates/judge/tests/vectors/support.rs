@@ -1,4 +1,5 @@
-//! What is shared beside the repository: files, and the archive, which is unpacked once below `target/`.
+//! What is shared beside the repository: the archive of vectors, which is unpacked once below `target/`, and its directory.
+//! The unit tests of `signatures` have this file, too.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,17 +16,8 @@ pub fn vectors(test: &str) -> Option<&'static Path> {
     dir
 }
 
-/// A file of the shared directory, where there is one. `test` is named where not.
-pub fn shared(test: &str, file: &str) -> Option<PathBuf> {
-    let path = shared_dir().join(file);
-    if !path.is_file() {
-        missing(test, &path);
-        return None;
-    }
-    Some(path)
-}
-
-fn missing(test: &str, path: &Path) {
+/// Says that a test is passed over.
+pub fn missing(test: &str, path: &Path) {
     let is_ci = std::env::var("CI").is_ok_and(|v| v == "true");
     assert!(!is_ci, "{test}: there is no {}", path.display());
     // Nobody to tell is no reason to fail.
@@ -36,7 +28,8 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn shared_dir() -> PathBuf {
+/// The shared directory.
+pub fn shared_dir() -> PathBuf {
     let shared = std::env::var_os("MAILWARD_SHARED").map(PathBuf::from);
     shared.unwrap_or_else(|| workspace().join("../shared"))
 }
@@ -51,7 +44,9 @@ fn unpack() -> Option<PathBuf> {
     if !archive.is_file() {
         return None;
     }
-    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    // Ours is `target/PROFILE/deps/NAME`, be it of unit tests, for which Cargo names no directory, or of others.
+    let own = std::env::current_exe().unwrap();
+    let target = own.ancestors().nth(3).unwrap().join("tmp");
     let (whole, part) = (
         target.join("vectors"),
         target.join(format!("vectors.{}", std::process::id())),

@@ -93,11 +93,11 @@ impl Judgement {
 fn links_of(body: &Body, suffixes: &PublicSuffixes) -> Fact<Links> {
     let Some(tail) = &body.tail else {
         let head = body.head.get(..LINKS_OCTETS_MAX).unwrap_or(&body.head);
-        return Fact::Found(Links::read(head, suffixes));
+        return Fact::Found(Links::read(head, suffixes, &pictures::qr_codes));
     };
     let mut octets = body.head.clone();
     match tail.read_start(&mut octets, LINKS_OCTETS_MAX as u64) {
-        Ok(()) => Fact::Found(Links::read(&octets, suffixes)),
+        Ok(()) => Fact::Found(Links::read(&octets, suffixes, &pictures::qr_codes)),
         Err(error) => {
             tracing::error!(%error, "a message cannot be read back, so its links are not known");
             Fact::Unavailable(Line::literal("the message could not be read back"))

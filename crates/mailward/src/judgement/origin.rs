@@ -3,13 +3,12 @@
 use super::incoming::{Content, NO_CONTENT, Subject};
 use super::{Judgement, no_dns};
 use crate::body::Body;
-use judge::auth::Sealed;
 use judge::auth::author::Author;
-use judge::auth::dkim::BodyHashes;
 use judge::auth::iprev::{self, Iprev};
 use judge::evidence::{Fact, MessageFacts, Origin};
-use judge::gather::{self, Asked, Claims};
 use mail::{Line, Message};
+use signatures::gather::{self, Asked, Claims};
+use signatures::{BodyHashes, Sealed};
 use std::sync::{Arc, OnceLock};
 
 impl Judgement {

@@ -146,11 +146,13 @@ fn no_test_is_ignored_and_none_is_called_test() {
 }
 
 /// Our crates, and which of ours each may use.
-const MAY_USE: [(&str, &[&str]); 4] = [
+const MAY_USE: [(&str, &[&str]); 6] = [
     ("mail", &[]),
     ("judge", &["mail"]),
+    ("pictures", &[]),
+    ("signatures", &["mail", "judge"]),
     ("store", &["mail", "judge"]),
-    ("mailward", &["mail", "judge", "store"]),
+    ("mailward", &["mail", "judge", "pictures", "signatures", "store"]),
 ];
 
 #[test]
@@ -179,9 +181,34 @@ fn imports_between_crates_go_one_way() {
     assert!(crates.is_empty(), "say in `MAY_USE` what they may use: {crates:?}");
 }
 
+/// What `judge` is built of, by the lock file: its tests, too.
+#[test]
+fn what_decides_needs_no_c_compiler_no_cryptography_and_no_decoders() {
+    let lock = fs::read_to_string(workspace().join("Cargo.lock")).expect("our own lock file");
+    let lock: toml::Table = lock.parse().expect("a lock file is TOML");
+    let packages = lock["package"].as_array().expect("packages");
+    let (mut left, mut below) = (vec!["judge"], Vec::new());
+    while let Some(name) = left.pop() {
+        if below.contains(&name) {
+            continue;
+        }
+        below.push(name);
+        // Of packages of one name, all: more are looked at than there are below it, and none is passed over.
+        let same = packages.iter().filter(|package| package["name"].as_str() == Some(name));
+        let used = same.filter_map(|package| package.get("dependencies")?.as_array());
+        let used = used.flatten().filter_map(|used| used.as_str()?.split(' ').next());
+        left.extend(used);
+    }
+    assert!(below.contains(&"mail") && below.len() > 20, "{below:?}");
+    let foreign = ["cc", "cmake", "aws-lc-rs", "gif", "png", "rqrr", "zune-jpeg"];
+    let found: Vec<_> = foreign.iter().filter(|foreign| below.contains(foreign)).collect();
+    assert!(found.is_empty(), "below `judge`: {found:?}");
+}
+
 #[test]
 fn standards_and_judgement_know_no_sockets_no_clock_and_no_runtime() {
-    let pure = ["crates/mail/src", "crates/judge/src"];
+    let pure =
+        ["mail", "judge", "pictures", "signatures"].map(|name| workspace().join("crates").join(name).join("src"));
     let foreign = [
         "tokio",
         "std::net::Tcp",
@@ -193,14 +220,14 @@ fn standards_and_judgement_know_no_sockets_no_clock_and_no_runtime() {
     ];
     let mut faults = Vec::new();
     for (path, text) in sources() {
-        if !pure.iter().any(|pure| path.starts_with(workspace().join(pure))) {
+        if !pure.iter().any(|pure| path.starts_with(pure)) {
             continue;
         }
         // Tests read their fixtures.
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        let is_test = ["transcripts.rs", "stories.rs", "tests.rs"]
+        let is_test = ["transcripts.rs", "stories.rs", "tests.rs", "vectors"]
             .iter()
-            .any(|name| path.ends_with(name));
+            .any(|name| path.ends_with(name) || path.parent().is_some_and(|dir| dir.ends_with(name)));
         let found = foreign.iter().filter(|foreign| !is_test && code.contains(**foreign));
         faults.extend(found.map(|foreign| format!("{}: {foreign}", path.display())));
     }

@@ -1,108 +1,73 @@
-//! Pictures with codes, and such as break decoders. `testdata/links/README.md` tells how they were made.
+//! Codes in pictures, which are drawn here in words: `drawn PIXELS TEXT`. What is in real ones the crate `pictures` says.
 
 use super::*;
 
-macro_rules! pictures {
-    ($($name:literal),*) => {
-        [$(($name, include_bytes!(concat!("../../../../../testdata/links/", $name)).as_slice())),*]
+const DRAWN: &[u8] = b"drawn ";
+const LOGIN: &str = "https://203.0.113.5/login";
+
+/// The code of a drawn picture. One without text breaks off, and what is larger than may be is not looked at.
+pub(super) fn drawn(octets: &[u8], pixels_left: &mut usize) -> Vec<String> {
+    let Some(rest) = octets.strip_prefix(DRAWN) else {
+        return Vec::new();
     };
+    let (pixels, text) = std::str::from_utf8(rest).unwrap().split_once(' ').unwrap();
+    let Some(left) = pixels_left.checked_sub(pixels.parse().unwrap()) else {
+        return Vec::new();
+    };
+    *pixels_left = left;
+    Some(text.to_owned())
+        .filter(|text| !text.is_empty())
+        .into_iter()
+        .collect()
 }
 
-const PICTURES: [(&str, &[u8]); 12] = pictures![
-    "plain.png",
-    "plain.gif",
-    "plain.jpg",
-    "progressive.jpg",
-    "turned.png",
-    "light-on-dark.png",
-    "transparent.png",
-    "mirrored.png",
-    "two.png",
-    "long.png",
-    "wifi.png",
-    "blank.png"
-];
-
-fn picture(name: &str) -> Vec<u8> {
-    let found = PICTURES.iter().find(|(known, _)| *known == name);
-    found.map(|(_, octets)| octets.to_vec()).unwrap()
+fn picture(pixels: usize, text: &str) -> Vec<u8> {
+    [DRAWN, format!("{pixels} {text}").as_bytes()].concat()
 }
 
-fn decoded(octets: &[u8], mut pixels_left: usize) -> Option<Gray> {
-    Gray::decode(octets, &mut pixels_left)
-}
-
-fn codes(octets: &[u8]) -> Vec<String> {
-    decoded(octets, PIXELS_MAX).map_or(Vec::new(), |gray| qr::read(&gray))
+fn coded(pixels: usize, text: &str) -> String {
+    BASE64_MIME_PERMISSIVE.encode(&picture(pixels, text))
 }
 
 /// A message with a picture that is attached.
-fn attaching(octets: &[u8]) -> Links {
-    let coded = BASE64_MIME_PERMISSIVE.encode(octets);
+fn attaching(text: &str) -> Links {
+    let coded = coded(441, text);
     read(&format!(
         "Content-Type: image/png\nContent-Transfer-Encoding: base64\n\n{coded}\n"
     ))
 }
 
-const LOGIN: &str = "https://203.0.113.5/login";
-
-#[test]
-fn codes_are_read_whatever_they_are_drawn_with() {
-    for name in [
-        "plain.png",
-        "plain.gif",
-        "plain.jpg",
-        "progressive.jpg",
-        "turned.png",
-        "light-on-dark.png",
-        "transparent.png",
-        "mirrored.png",
-    ] {
-        assert_eq!(codes(&picture(name)), [LOGIN], "{name}");
-    }
-    let mut two = codes(&picture("two.png"));
-    two.sort();
-    assert_eq!(two, [LOGIN, "https://www.ann.com/menu"]);
-    assert_eq!(
-        codes(&picture("long.png")),
-        [["https://go.ann.com/", &"a1b2c3d4".repeat(60)].concat()]
-    );
-    assert!(codes(&picture("blank.png")).is_empty());
-}
-
 /// Which costs as much as one that shows something.
 #[test]
 fn a_picture_that_breaks_off_is_paid_for() {
-    for name in ["plain.png", "plain.gif"] {
-        let whole = picture(name);
-        let mut reader = Reader::new(&PublicSuffixes::BuiltIn);
-        reader.image(&whole[..whole.len() - 20]);
-        assert!(
-            reader.pixels_left < PIXELS_MAX && reader.images_left < IMAGES_MAX,
-            "{name}"
-        );
-    }
+    let mut reader = Reader::new(&PublicSuffixes::BuiltIn, &drawn);
+    reader.image(&picture(441, ""));
+    assert_eq!(
+        (reader.pixels_left, reader.images_left),
+        (PIXELS_MAX - 441, IMAGES_MAX - 1)
+    );
     // What is no picture, and what is too large to be looked at, costs nothing.
-    let mut reader = Reader::new(&PublicSuffixes::BuiltIn);
+    let mut reader = Reader::new(&PublicSuffixes::BuiltIn, &drawn);
     reader.image(b"GIF89a");
-    reader.image(&picture("blank.png")[..20]);
+    reader.image(&picture(PIXELS_MAX + 1, LOGIN));
     assert_eq!((reader.pixels_left, reader.images_left), (PIXELS_MAX, IMAGES_MAX));
+    assert_eq!(reader.links, Links::default());
 }
 
 #[test]
 fn a_code_is_a_link() {
     use Sign::*;
-    let links = attaching(&picture("plain.png"));
+    let links = attaching(LOGIN);
     assert_eq!(signs(&links), [Address, QrCode]);
     assert_eq!(texts(&links), ["a QR code leads to 203.0.113.5"]);
     assert_eq!(
-        attaching(&picture("wifi.png")),
+        attaching("WIFI:T:WPA;S:guests;P:www.secret.example;;"),
         Links::default(),
         "a network's password"
     );
     // By its octets, whatever it is called; and in the page itself.
     let named = "Content-Type: application/octet-stream; name=code.PNG\nContent-Transfer-Encoding: base64\n\n";
-    let coded = BASE64_MIME_PERMISSIVE.encode(&picture("plain.gif"));
+    let coded = coded(441, LOGIN);
     assert_eq!(signs(&read(&[named, &coded].concat())), [Address, QrCode]);
     for html in [
         format!("<img src=\"data:image/gif;base64,{coded}\">"),
@@ -114,82 +79,19 @@ fn a_code_is_a_link() {
 
 #[test]
 fn pictures_have_their_limits() {
-    let plain = picture("plain.png");
-    let found = attaching(&plain);
-    // No more than eight are read, the smallest first.
-    let coded = |name: &str| BASE64_MIME_PERMISSIVE.encode(&picture(name));
-    let part = |name: &str| {
-        let coded = coded(name);
-        format!("--b\nContent-Type: image/png\nContent-Transfer-Encoding: base64\n\n{coded}\n")
-    };
-    let beside = |name: &str, count: usize| {
+    let found = attaching(LOGIN);
+    let part = |coded: &str| format!("--b\nContent-Type: image/png\nContent-Transfer-Encoding: base64\n\n{coded}\n");
+    let beside = |coded: &str, count: usize| {
         let head = "Content-Type: multipart/mixed; boundary=b\n\n";
-        read(&[head, &part(name).repeat(count), &part("plain.png")].concat())
+        read(&[head, &part(coded).repeat(count), &part(&self::coded(441, LOGIN))].concat())
     };
-    assert_eq!(beside("blank.png", IMAGES_MAX - 1), found);
-    assert_eq!(beside("blank.png", IMAGES_MAX), Links::default());
-    assert_eq!(beside("turned.png", 2 * IMAGES_MAX), found);
-    // What it claims to be is too large, whatever it is.
-    let mut vast = plain.clone();
-    vast[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
-    assert!(decoded(&vast, PIXELS_MAX).is_none());
-    let mut vast = picture("plain.gif");
-    vast[6..10].copy_from_slice(&[0xff; 4]);
-    assert!(decoded(&vast, PIXELS_MAX).is_none());
-    let jpeg = picture("plain.jpg");
-    let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
-    let mut vast = jpeg.clone();
-    vast[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
-    assert!(decoded(&vast, PIXELS_MAX).is_none());
-    assert!(decoded(&plain, 100).is_none());
-}
-
-#[test]
-fn broken_pictures_are_none() {
-    for name in ["plain.png", "plain.gif", "plain.jpg", "progressive.jpg"] {
-        let whole = picture(name);
-        for len in (0..whole.len()).step_by(31) {
-            let _ = codes(&whole[..len]);
-        }
-        for at in (0..whole.len().min(400)).step_by(3) {
-            let mut changed = whole.clone();
-            changed[at] ^= 0x55;
-            let _ = codes(&changed);
-        }
-    }
-}
-
-/// A picture full of finder patterns, and one of lines that are almost some: what costs other readers minutes.
-#[test]
-fn pictures_that_are_all_corners_end_soon() {
-    let (width, height) = (1200, 1200);
-    let finder = |x: usize, y: usize| {
-        let ring = [x.abs_diff(3), y.abs_diff(3)].into_iter().max();
-        ring.is_some_and(|ring| ring != 2 && ring <= 3)
-    };
-    let drawings: [&dyn Fn(usize, usize) -> bool; 4] = [
-        &|x, y| finder(x % 8, y % 8),
-        &|x, _| [true, false, true, true, true, false, true, false][x % 8],
-        &|x, y| (x + y) % 2 == 0,
-        &|x, y| (x * 7 + y * 13) % 11 < 5,
-    ];
-    for draw in drawings {
-        let pixels = (0..width * height).map(|at| if draw(at % width, at / width) { 0 } else { 255 });
-        let gray = Gray {
-            width,
-            height,
-            pixels: pixels.collect(),
-        };
-        assert!(qr::read(&gray).is_empty());
-    }
-}
-
-proptest! {
-    #[test]
-    fn any_picture_is_read(width in 1_usize..60, pixels in proptest::collection::vec(any::<u8>(), 0..3000)) {
-        let height = pixels.len() / width;
-        let pixels = pixels[..width * height].to_vec();
-        let gray = Gray { width, height, pixels };
-        prop_assert!(qr::read(&gray).len() <= qr::CODES_MAX);
-    }
+    // No more than eight are read, the smallest first.
+    let (small, large) = (coded(441, ""), coded(441, &"x".repeat(60)));
+    assert_eq!(beside(&small, IMAGES_MAX - 1), found);
+    assert_eq!(beside(&small, IMAGES_MAX), Links::default());
+    assert_eq!(beside(&large, 2 * IMAGES_MAX), found);
+    // Nor more pixels than so many.
+    let half = coded(PIXELS_MAX / 2, "");
+    assert_eq!(beside(&half, 1), found);
+    assert_eq!(beside(&half, 2), Links::default());
 }

@@ -16,7 +16,7 @@ use crate::dnsbl::{ZoneFact, ZoneFinding, parse_zones};
 use crate::evidence::{ContentFacts, Origin};
 use crate::greylist::{GreylistFact, Stranger};
 use crate::junk::{JunkFact, Seen};
-use crate::links::Links;
+use crate::links::{Links, no_codes};
 use crate::lists::BlacklistHit;
 use crate::rates::{Amount, Rate, RateNetwork};
 use crate::reputation::{Method, Repute};
@@ -102,7 +102,7 @@ pub fn greylist(has_passed: bool) -> Fact<GreylistFact> {
 /// Those of a page.
 pub fn links(html: &str) -> Fact<Links> {
     let octets = ["Content-Type: text/html\r\n\r\n", html].concat();
-    Fact::Found(Links::read(octets.as_bytes(), &PublicSuffixes::BuiltIn))
+    Fact::Found(Links::read(octets.as_bytes(), &PublicSuffixes::BuiltIn, &no_codes))
 }
 
 /// A message that is junk with a probability, in percent.

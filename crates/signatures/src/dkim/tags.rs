@@ -11,7 +11,7 @@ const TAGS_MAX: usize = 64;
 
 /// One tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::auth) struct Tag<'a> {
+pub(crate) struct Tag<'a> {
     name: &'a [u8],
     /// Without white space at its ends.
     pub value: &'a [u8],
@@ -21,11 +21,11 @@ pub(in crate::auth) struct Tag<'a> {
 
 /// A list of tags, each of another name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::auth) struct Tags<'a>(Vec<Tag<'a>>);
+pub(crate) struct Tags<'a>(Vec<Tag<'a>>);
 
 /// Why a text is no list of tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::auth) enum TagError {
+pub(crate) enum TagError {
     /// Something between two semicolons is no tag.
     Syntax(String),
     /// A name is given twice (RFC 6376 §3.2: the entire list is invalid).
@@ -94,12 +94,12 @@ fn parse_tag(spec: &[u8], start: usize) -> Option<Tag<'_>> {
 }
 
 /// What folding white space is made of (RFC 6376 §2.8).
-pub(in crate::auth) fn is_fws(octet: u8) -> bool {
+pub(crate) fn is_fws(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// Without folding white space at the ends.
-pub(in crate::auth) fn trim(text: &[u8]) -> &[u8] {
+pub(crate) fn trim(text: &[u8]) -> &[u8] {
     let start = text.iter().position(|&octet| !is_fws(octet)).unwrap_or(text.len());
     let end = text
         .iter()
@@ -109,17 +109,17 @@ pub(in crate::auth) fn trim(text: &[u8]) -> &[u8] {
 }
 
 /// Without any folding white space.
-pub(in crate::auth) fn without_fws(text: &[u8]) -> Vec<u8> {
+pub(crate) fn without_fws(text: &[u8]) -> Vec<u8> {
     text.iter().copied().filter(|&octet| !is_fws(octet)).collect()
 }
 
 /// Base64 with white space anywhere (RFC 6376 §2.10). Bits that are left over at the end are not looked at.
-pub(in crate::auth) fn base64(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     BASE64_MIME_PERMISSIVE.decode(&without_fws(text)).ok()
 }
 
 /// A number of digits only; one that is too large is the largest.
-pub(in crate::auth) fn number(text: &[u8]) -> Option<u64> {
+pub(crate) fn number(text: &[u8]) -> Option<u64> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -127,12 +127,12 @@ pub(in crate::auth) fn number(text: &[u8]) -> Option<u64> {
 }
 
 /// The texts between colons, without white space at their ends.
-pub(in crate::auth) fn colon_list(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn colon_list(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|&octet| octet == b':').map(trim)
 }
 
 /// DKIM-Quoted-Printable (RFC 6376 §2.11) decoded; `None` if it is none.
-pub(in crate::auth) fn quoted_printable(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn quoted_printable(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut octets = text.iter().copied().filter(|&octet| !is_fws(octet));
     while let Some(octet) = octets.next() {
@@ -151,7 +151,7 @@ pub(in crate::auth) fn quoted_printable(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// So much of a foreign text as a sentence can hold.
-pub(in crate::auth) fn shown(text: &[u8]) -> String {
+pub(crate) fn shown(text: &[u8]) -> String {
     const CHARS_MAX: usize = 60;
     mail::Line::clean(text, CHARS_MAX).as_str().to_owned()
 }

@@ -1,8 +1,8 @@
 //! Chains made here and read again.
 
-use super::ArcResult;
-use crate::auth::fixture::*;
-use crate::resolver::Trouble;
+use crate::fixture::*;
+use judge::auth::arc::ArcResult;
+use judge::resolver::Trouble;
 
 const MESSAGE: &str = "From: Ann <ann@news.example>\r\nTo: list@list.example\r\nSubject: one\r\n\r\nHello\r\n";
 const RESULTS: &str = "mx.list.example; dmarc=pass header.from=news.example; spf=pass smtp.mailfrom=ann@news.example;\r\n\

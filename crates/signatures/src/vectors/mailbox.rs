@@ -1,8 +1,8 @@
 //! Messages of the archive as they would come over SMTP, and names that answer from a table.
 
-use judge::auth::arc::{self, Arc};
-use judge::auth::dkim::{self, Dkim};
-use judge::auth::{BodyHashes, Sealed};
+use crate::{BodyHashes, Sealed, arc, dkim};
+use judge::auth::arc::Arc;
+use judge::auth::dkim::Dkim;
 use judge::resolver::{Answer, BoxFuture, Kind, Name, Outcome, Question, Record, Resolver, Security, Trouble};
 use mail::Message;
 use std::collections::HashMap;

@@ -4,10 +4,10 @@
 //! syntax or cannot be processed here (another version, algorithm or canonical form), `permerror` what can be read but
 //! can never be right, `fail` what was tried and did not stand, `policy` what we do not accept although it may verify.
 
-use super::DkimResult;
 use super::canonical::{Canonicalization, parse_pair, value_start};
 use super::tags::{TagError, Tags, base64, colon_list, number, quoted_printable, shown};
-use crate::resolver::Name;
+use judge::auth::dkim::DkimResult;
+use judge::resolver::Name;
 use mail::Domain;
 use mail::Field;
 use std::ops::Range;
@@ -17,11 +17,11 @@ const NAMES_MAX: usize = 1000;
 /// SHA-256.
 const HASH_OCTETS: usize = 32;
 /// RFC 6008 §4: at least so many characters of `b=` tell signatures apart.
-pub(in crate::auth) const START_OCTETS: usize = 8;
+pub(crate) const START_OCTETS: usize = 8;
 
 /// Why a signature does not pass, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::auth) struct Refusal {
+pub(crate) struct Refusal {
     pub result: DkimResult,
     /// A sentence's second half: "the body was changed after it was signed".
     pub why: String,
@@ -29,7 +29,7 @@ pub(in crate::auth) struct Refusal {
 
 /// How it is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::auth) enum Algorithm {
+pub(crate) enum Algorithm {
     /// RFC 6376 §3.3.2.
     RsaSha256,
     /// RFC 8463.
@@ -38,7 +38,7 @@ pub(in crate::auth) enum Algorithm {
 
 /// What DKIM-Signature, ARC-Message-Signature and ARC-Seal have in common.
 #[derive(Debug)]
-pub(in crate::auth) struct Signature<'a> {
+pub(crate) struct Signature<'a> {
     pub field: Field<'a>,
     /// Where the field stands in the header, from the top.
     pub place: usize,
@@ -55,7 +55,7 @@ pub(in crate::auth) struct Signature<'a> {
 
 /// What a signature speaks of; a seal has no such thing.
 #[derive(Debug)]
-pub(in crate::auth) struct Coverage<'a> {
+pub(crate) struct Coverage<'a> {
     pub header: Canonicalization,
     pub body: Canonicalization,
     /// `h=`.
@@ -96,12 +96,12 @@ impl From<TagError> for Refusal {
 }
 
 /// The tags of a field.
-pub(in crate::auth) fn tags<'a>(field: &Field<'a>) -> Result<Tags<'a>, TagError> {
+pub(crate) fn tags<'a>(field: &Field<'a>) -> Result<Tags<'a>, TagError> {
     Tags::parse(field.raw().get(value_start(field)..).unwrap_or_default())
 }
 
 /// RFC 6376 §6.1.1: tags that must be there.
-pub(in crate::auth) fn require(tags: &Tags<'_>, names: &[&str]) -> Result<(), Refusal> {
+pub(crate) fn require(tags: &Tags<'_>, names: &[&str]) -> Result<(), Refusal> {
     match names.iter().find(|name| tags.get(name).is_none()) {
         Some(name) => Err(Refusal::permanent(format!("its tag {name}= is missing"))),
         None => Ok(()),
@@ -224,7 +224,7 @@ fn time(tags: &Tags<'_>, name: &str) -> Result<Option<u64>, Refusal> {
 }
 
 /// `d=`: at least two labels (RFC 6376 §3.5).
-pub(in crate::auth) fn domain(tags: &Tags<'_>) -> Option<Domain> {
+pub(crate) fn domain(tags: &Tags<'_>) -> Option<Domain> {
     parse_domain(tags.value("d")?)
 }
 
@@ -243,7 +243,7 @@ fn selector(tags: &Tags<'_>) -> Option<String> {
 }
 
 /// `i=` (RFC 6376 §3.5): the text, and the domain in it.
-pub(in crate::auth) fn identity(tags: &Tags<'_>) -> Option<(Vec<u8>, Option<Domain>)> {
+pub(crate) fn identity(tags: &Tags<'_>) -> Option<(Vec<u8>, Option<Domain>)> {
     let value = tags.value("i")?;
     let Some(text) = quoted_printable(value) else {
         return Some((value.to_vec(), None));

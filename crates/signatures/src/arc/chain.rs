@@ -1,7 +1,8 @@
 //! The ARC sets of a header: each field in its place (RFC 8617 §4.2, §5.2 steps 1 to 3).
 
-use super::{ArcSet, results};
-use crate::auth::dkim::{Coverage, Refusal, Signature, field_tags, number, require, shown};
+use super::results;
+use crate::dkim::{Coverage, Refusal, Signature, field_tags, number, require, shown};
+use judge::auth::arc::ArcSet;
 use mail::auth_results::arc_instance;
 use mail::{Field, Line, Message};
 
@@ -9,7 +10,7 @@ use mail::{Field, Line, Message};
 const SETS_MAX: usize = 50;
 
 /// What the header holds of ARC.
-pub(in crate::auth) enum Chain<'a> {
+pub(crate) enum Chain<'a> {
     /// No field of it.
     None,
     /// No chain; why not.
@@ -19,7 +20,7 @@ pub(in crate::auth) enum Chain<'a> {
 }
 
 /// A chain in good order.
-pub(in crate::auth) struct Whole<'a> {
+pub(crate) struct Whole<'a> {
     /// From instance 1 on.
     pub sets: Vec<Set<'a>>,
     /// The newest ARC-Message-Signature.
@@ -29,7 +30,7 @@ pub(in crate::auth) struct Whole<'a> {
 }
 
 /// One set.
-pub(in crate::auth) struct Set<'a> {
+pub(crate) struct Set<'a> {
     /// ARC-Authentication-Results.
     pub results: Field<'a>,
     /// ARC-Message-Signature.

@@ -1,7 +1,8 @@
 //! The signatures and ARC sets of a message, read from its header before its body and its keys are known.
 
-use super::arc::Chain;
-use super::dkim::{BodyHasher, DkimResult, HeaderIndex, Reading, Refusal, tell_apart};
+use crate::arc::Chain;
+use crate::dkim::{BodyHasher, HeaderIndex, Reading, Refusal, tell_apart};
+use judge::auth::dkim::DkimResult;
 use mail::Message;
 
 /// RFC 6376 §6.1 lets a verifier stop somewhere. Mail that passed several lists has five.
@@ -15,10 +16,10 @@ const TOLD_MAX: usize = 50;
 /// is hashed of the header for one signature is at most the header.
 pub struct Sealed<'a> {
     /// How many From fields there are.
-    pub(in crate::auth) froms: usize,
-    pub(in crate::auth) index: HeaderIndex<'a>,
-    pub(in crate::auth) signatures: Vec<Reading<'a>>,
-    pub(in crate::auth) chain: Chain<'a>,
+    pub(crate) froms: usize,
+    pub(crate) index: HeaderIndex<'a>,
+    pub(crate) signatures: Vec<Reading<'a>>,
+    pub(crate) chain: Chain<'a>,
 }
 
 impl<'a> Sealed<'a> {

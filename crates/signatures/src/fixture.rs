@@ -1,15 +1,15 @@
 //! For tests: names that answer, keys, and a signer that shares no code with the verifier.
 
-use super::arc::{self, Arc};
-use super::dkim::{self, Dkim};
-use super::{BodyHashes, Sealed};
-use crate::resolver::{Answer, BoxFuture, Kind, Name, Outcome, Question, Record, Resolver, Security, Trouble};
+use crate::{BodyHashes, Sealed, arc, dkim};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256};
 use data_encoding::BASE64;
+use judge::auth::arc::Arc;
+use judge::auth::dkim::Dkim;
+use judge::resolver::{Answer, BoxFuture, Kind, Name, Outcome, Question, Record, Resolver, Security, Trouble};
 use mail::Message;
 use std::collections::HashMap;
 use std::sync::LazyLock;

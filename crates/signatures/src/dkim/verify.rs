@@ -6,14 +6,14 @@ use super::header::HeaderIndex;
 use super::key::{Key, Keys};
 use super::signature::{self, Coverage, Refusal, START_OCTETS, Signature};
 use super::tags::{Tags, shown, trim, without_fws};
-use super::{Dkim, DkimResult};
-use crate::auth::sealed::Sealed;
-use crate::resolver::{Resolver, Security};
+use crate::Sealed;
+use judge::auth::dkim::{Dkim, DkimResult};
+use judge::resolver::{Resolver, Security};
 use mail::Field;
 use mail::{Domain, Line};
 
 /// One DKIM-Signature field as read.
-pub(in crate::auth) struct Reading<'a> {
+pub(crate) struct Reading<'a> {
     /// What is told of it, whatever comes out; the result is not known yet.
     told: Dkim,
     /// `b=` without white space, as far as it may be told.
@@ -22,7 +22,7 @@ pub(in crate::auth) struct Reading<'a> {
 }
 
 /// A DKIM-Signature that can be verified.
-pub(in crate::auth) struct DkimSignature<'a> {
+pub(crate) struct DkimSignature<'a> {
     pub common: Signature<'a>,
     pub coverage: Coverage<'a>,
     /// The domain of `i=`, if there is one.
@@ -62,7 +62,7 @@ impl<'a> Reading<'a> {
 }
 
 /// RFC 6008 §4: gives each signature as many characters of its `b=` as tell it from the others, eight at least.
-pub(in crate::auth) fn tell_apart(readings: &mut [Reading<'_>]) {
+pub(crate) fn tell_apart(readings: &mut [Reading<'_>]) {
     for at in 0..readings.len() {
         let Some(own) = readings.get(at) else { return };
         let shared = |other: &Reading<'_>| other.text.iter().zip(&own.text).take_while(|(a, b)| a == b).count();
@@ -226,7 +226,7 @@ fn judge(signature: &DkimSignature<'_>, told: &mut Dkim, asked: &Asked<'_>) -> R
 }
 
 /// RFC 6376 §6.1.3, step 3, which comes first here since it needs no key. Says how many octets the canonical body has.
-pub(in crate::auth) fn check_body(coverage: &Coverage<'_>, bodies: &BodyHashes) -> Result<u64, Refusal> {
+pub(crate) fn check_body(coverage: &Coverage<'_>, bodies: &BodyHashes) -> Result<u64, Refusal> {
     let Some(found) = bodies.find(coverage.body, coverage.length) else {
         return Err(Refusal::neutral("the body was not hashed for it"));
     };
@@ -243,7 +243,7 @@ pub(in crate::auth) fn check_body(coverage: &Coverage<'_>, bodies: &BodyHashes) 
 }
 
 /// RFC 6376 §3.7, §6.1.3 step 4.
-pub(in crate::auth) fn check_header(
+pub(crate) fn check_header(
     common: &Signature<'_>,
     coverage: &Coverage<'_>,
     key: &Key,
@@ -269,7 +269,7 @@ pub(in crate::auth) fn check_header(
 }
 
 /// RFC 6376 §8.2: what follows the signed part of a body could be anybody's. It verifies and is not accepted.
-pub(in crate::auth) fn check_length(coverage: &Coverage<'_>, octets: u64) -> Result<(), Refusal> {
+pub(crate) fn check_length(coverage: &Coverage<'_>, octets: u64) -> Result<(), Refusal> {
     match coverage.length {
         Some(length) if length < octets => {
             let why = format!("only the first {length} of {octets} octets of the body are signed (l=)");
@@ -280,7 +280,7 @@ pub(in crate::auth) fn check_length(coverage: &Coverage<'_>, octets: u64) -> Res
 }
 
 /// RFC 6376 §8.15: of several From fields the one that is shown may be the one that is not signed.
-pub(in crate::auth) fn check_authors(coverage: &Coverage<'_>, froms: usize) -> Result<(), Refusal> {
+pub(crate) fn check_authors(coverage: &Coverage<'_>, froms: usize) -> Result<(), Refusal> {
     if froms < 2 || coverage.count("From") >= froms {
         return Ok(());
     }

@@ -1,17 +1,6 @@
-//! ARC (RFC 8617): what do those say who passed the message on?
+//! What ARC (RFC 8617) says of a message, as a fact: what do those say who passed it on?
 //!
-//! - `chain`: the sets of a header, each field in its place. `results`: what a set says that passed.
-//! - `verify`: whether the chain stands.
-
-mod chain;
-mod results;
-#[cfg(test)]
-mod tests;
-mod verify;
-
-pub use verify::verify;
-
-pub(in crate::auth) use chain::Chain;
+//! The chain is verified by the crate `signatures`, which has the keys and the hashes.
 
 use mail::{Domain, Line};
 use serde::{Deserialize, Serialize};

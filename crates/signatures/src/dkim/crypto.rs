@@ -6,21 +6,21 @@ use aws_lc_rs::signature::{ED25519, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ON
 
 /// RFC 8301 §3.2: shorter keys are never good enough. (The library's name for the algorithm speaks of a legacy, since
 /// it would like 2048.)
-pub(in crate::auth) const RSA_BITS_MIN: u32 = 1024;
+pub(crate) const RSA_BITS_MIN: u32 = 1024;
 /// RFC 8301 §3.2 asks for 4096; more than twice that only costs time.
-pub(in crate::auth) const RSA_BITS_MAX: u32 = 8192;
+pub(crate) const RSA_BITS_MAX: u32 = 8192;
 /// RFC 8463 §4.
 const ED25519_OCTETS: usize = 32;
 
 /// SHA-256, fed piece by piece.
 #[derive(Clone)]
-pub(in crate::auth) struct Sha256(Context);
+pub(crate) struct Sha256(Context);
 
 /// What SHA-256 came to.
-pub(in crate::auth) struct Hashed(Digest);
+pub(crate) struct Hashed(Digest);
 
 /// A public key.
-pub(in crate::auth) enum PublicKey {
+pub(crate) enum PublicKey {
     /// The key as `RSAPublicKey` (RFC 8017 §A.1.1), and the bits of its modulus.
     Rsa(RsaKey, u32),
     /// The key's octets (RFC 8032 §5.1.5).

@@ -1,13 +1,13 @@
 //! Verifying a chain (RFC 8617 §5.2, steps 4 to 6).
 
 use super::chain::{Chain, Set, Whole};
-use super::{Arc, ArcResult, ArcSet};
-use crate::auth::Sealed;
-use crate::auth::dkim::{
-    BodyHashes, Canonicalization, DkimResult, Keys, Refusal, Sha256, check_authors, check_body, check_header,
-    check_length, shown,
+use crate::Sealed;
+use crate::dkim::{
+    BodyHashes, Canonicalization, Keys, Refusal, Sha256, check_authors, check_body, check_header, check_length, shown,
 };
-use crate::resolver::Resolver;
+use judge::auth::arc::{Arc, ArcResult, ArcSet};
+use judge::auth::dkim::DkimResult;
+use judge::resolver::Resolver;
 use mail::{Field, Line};
 
 /// Verifies the ARC chain of a message.

@@ -1,33 +1,6 @@
-//! DKIM (RFC 6376, RFC 8301, RFC 8463): whose signatures verify?
+//! What DKIM (RFC 6376, RFC 8301, RFC 8463) says of a message, as a fact: whose signatures verify?
 //!
-//! A message is read with [`Sealed`](super::Sealed), its body is hashed on the way in, and [`verify`] asks for the keys.
-//! DomainKeys, which DKIM replaced, is not verified.
-//!
-//! - `tags`: lists of tags. `signature`: what a signature says of itself. `key`: key records.
-//! - `canonical`: canonical forms. `header`: which fields are signed. `body`: hashes of a body in one pass.
-//! - `crypto`: hashes and keys. `verify`: all of it together.
-
-mod body;
-mod canonical;
-mod crypto;
-mod header;
-mod key;
-mod signature;
-mod tags;
-#[cfg(test)]
-mod tests;
-mod verify;
-
-pub use body::{BodyHasher, BodyHashes};
-pub use verify::verify;
-
-pub(in crate::auth) use canonical::Canonicalization;
-pub(in crate::auth) use crypto::Sha256;
-pub(in crate::auth) use header::HeaderIndex;
-pub(in crate::auth) use key::Keys;
-pub(in crate::auth) use signature::{Coverage, Refusal, Signature, require, tags as field_tags};
-pub(in crate::auth) use tags::{number, shown};
-pub(in crate::auth) use verify::{Reading, check_authors, check_body, check_header, check_length, tell_apart};
+//! They are verified by the crate `signatures`, which has the keys and the hashes.
 
 use crate::resolver::Security;
 use mail::{Domain, Line};

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 /// The fields of a header by name, so that a list of many names and a header of many fields cost no more than both.
 #[derive(Debug, Default)]
-pub(in crate::auth) struct HeaderIndex<'a> {
+pub(crate) struct HeaderIndex<'a> {
     /// In order of name, those of one name from the bottom of the header; with the place in the header.
     fields: Vec<(Field<'a>, usize)>,
 }

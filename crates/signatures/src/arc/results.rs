@@ -1,6 +1,6 @@
 //! What an ARC-Authentication-Results field says that passed (RFC 8617 §4.1.1). One that cannot be read says nothing.
 
-use super::ArcSet;
+use judge::auth::arc::ArcSet;
 use mail::auth_results::{ParsedResult, parse_arc};
 use mail::{Domain, Line};
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// How a header or a body is made canonical.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::auth) enum Canonicalization {
+pub(crate) enum Canonicalization {
     /// As it is (RFC 6376 §3.4.1, §3.4.3).
     Simple,
     /// White space does not count (RFC 6376 §3.4.2, §3.4.4).
@@ -58,7 +58,7 @@ impl Canonicalization {
 }
 
 /// Where the value of a field begins in its raw octets: behind the colon.
-pub(in crate::auth) fn value_start(field: &Field<'_>) -> usize {
+pub(crate) fn value_start(field: &Field<'_>) -> usize {
     let raw = field.raw();
     // A name has no colon.
     raw.iter()
@@ -90,7 +90,7 @@ fn relax_value(before: &[u8], after: &[u8], out: &mut Vec<u8>) {
 
 /// Makes a body canonical while it comes, and hands the canonical octets on in pieces.
 #[derive(Debug)]
-pub(in crate::auth) struct BodyForm {
+pub(crate) struct BodyForm {
     form: Canonicalization,
     /// Line ends that count only if something follows them.
     line_ends: u64,
@@ -190,7 +190,7 @@ impl BodyForm {
 }
 
 /// `c=`: header, body (RFC 6376 §3.5). `None` if it is unknown.
-pub(in crate::auth) fn parse_pair(text: Option<&[u8]>) -> Option<(Canonicalization, Canonicalization)> {
+pub(crate) fn parse_pair(text: Option<&[u8]>) -> Option<(Canonicalization, Canonicalization)> {
     let Some(text) = text else {
         return Some((Canonicalization::Simple, Canonicalization::Simple));
     };

@@ -23,7 +23,7 @@ struct Form {
 pub struct BodyHashes(Vec<BodyHash>);
 
 #[derive(Debug, Clone)]
-pub(in crate::auth) struct BodyHash {
+pub(crate) struct BodyHash {
     form: Canonicalization,
     length: Option<u64>,
     pub hash: Vec<u8>,
@@ -33,7 +33,7 @@ pub(in crate::auth) struct BodyHash {
 
 impl BodyHasher {
     /// For so many different pairs of form and length (`l=`).
-    pub(in crate::auth) fn new(wanted: impl Iterator<Item = (Canonicalization, Option<u64>)>) -> BodyHasher {
+    pub(crate) fn new(wanted: impl Iterator<Item = (Canonicalization, Option<u64>)>) -> BodyHasher {
         let mut forms: Vec<Form> = Vec::new();
         for (form, length) in wanted {
             let at = forms.iter().position(|other| other.form == form).unwrap_or_else(|| {
@@ -93,7 +93,7 @@ fn hash(hashes: &mut [(Option<u64>, Sha256)], count: &mut u64, piece: &[u8]) {
 
 impl BodyHashes {
     /// `None` if the hasher that made this did not know of it.
-    pub(in crate::auth) fn find(&self, form: Canonicalization, length: Option<u64>) -> Option<&BodyHash> {
+    pub(crate) fn find(&self, form: Canonicalization, length: Option<u64>) -> Option<&BodyHash> {
         self.0.iter().find(|hash| hash.form == form && hash.length == length)
     }
 }

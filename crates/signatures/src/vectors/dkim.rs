@@ -1,8 +1,8 @@
 //! DKIM messages of others, with the keys that came with them. What a suite expects stands beside what is found; where
 //! the two differ, [`clause`] says by which clause.
 
-use crate::mailbox::{Table, crlf, file_names, read_crlf, verify_arc, verify_dkim, words};
-use crate::support::vectors;
+use super::mailbox::{Table, crlf, file_names, read_crlf, verify_arc, verify_dkim, words};
+use super::support::vectors;
 use judge::auth::arc::ArcResult;
 use judge::auth::dkim::Dkim;
 use judge::resolver::Trouble;

@@ -1,7 +1,7 @@
 //! ARC chains of others.
 
-use crate::mailbox::{Table, crlf, file_names, read_crlf, verify_arc};
-use crate::support::vectors;
+use super::mailbox::{Table, crlf, file_names, read_crlf, verify_arc};
+use super::support::vectors;
 use std::path::Path;
 use yaml_rust2::{Yaml, YamlLoader};
 

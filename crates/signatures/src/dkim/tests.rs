@@ -1,9 +1,9 @@
 //! Signatures made here and read again: what passes, what does not, and which word it has.
 
-use super::DkimResult;
-use crate::auth::Sealed;
-use crate::auth::fixture::*;
-use crate::resolver::{Security, Trouble};
+use crate::Sealed;
+use crate::fixture::*;
+use judge::auth::dkim::DkimResult;
+use judge::resolver::{Security, Trouble};
 use mail::Message;
 use proptest::prelude::*;
 use std::sync::atomic::Ordering;
@@ -458,7 +458,7 @@ fn all_of_it_may_move_between_threads() {
     let (bodies, zone) = (hasher.finish(), zone());
     is_send(&sealed);
     is_send(&super::verify(&sealed, &bodies, NOW_S, &zone));
-    is_send(&crate::auth::arc::verify(&sealed, &bodies, NOW_S, &zone));
+    is_send(&crate::arc::verify(&sealed, &bodies, NOW_S, &zone));
 }
 
 /// Hashes of another message do not speak of this one.
@@ -537,7 +537,7 @@ proptest! {
             let message = [name.as_bytes(), b": ", &octets, b"\r\n", MESSAGE.as_bytes()].concat();
             prop_assert!(verify(&message, &zone).iter().all(|found| found.result != DkimResult::Pass));
             let found = verify_arc(&message, &zone);
-            prop_assert!(found.result != crate::auth::arc::ArcResult::Pass);
+            prop_assert!(found.result != judge::auth::arc::ArcResult::Pass);
         }
         verify(&octets, &zone);
         verify_arc(&octets, &zone);

@@ -1,16 +1,14 @@
 //! Who really sent it: asks all proofs of a message's origin at once.
 
-use crate::auth::Sealed;
-use crate::auth::author::Author;
-use crate::auth::dkim::BodyHashes;
-use crate::auth::dmarc::{self, Evidence};
-use crate::auth::iprev::Iprev;
-use crate::auth::org::PublicSuffixes;
-use crate::auth::spf::{self, Ask, Identity, Spf, SpfResult};
-use crate::auth::{arc, dkim};
-use crate::evidence::{Fact, MxExchange, MxFact, Origin};
-use crate::resolver::{Budgeted, Kind, Name, Outcome, Question, Record, Resolver, Security};
+use crate::{BodyHashes, Sealed, arc, dkim};
 use futures_util::future::{join, join3};
+use judge::auth::author::Author;
+use judge::auth::dmarc::{self, Evidence};
+use judge::auth::iprev::Iprev;
+use judge::auth::org::PublicSuffixes;
+use judge::auth::spf::{self, Ask, Identity, Spf, SpfResult};
+use judge::evidence::{Fact, MxExchange, MxFact, Origin};
+use judge::resolver::{Budgeted, Kind, Name, Outcome, Question, Record, Resolver, Security};
 use mail::{Domain, Host, Line, ReversePath};
 use std::net::IpAddr;
 
@@ -162,9 +160,9 @@ async fn mx(path: &ReversePath, resolver: &dyn Resolver) -> Fact<MxFact> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::author;
-    use crate::auth::dmarc::DmarcResult;
-    use crate::zone::ZoneFile;
+    use judge::auth::author;
+    use judge::auth::dmarc::DmarcResult;
+    use judge::zone::ZoneFile;
     use mail::Message;
 
     /// A sender's SPF record that costs more than there is used to leave nothing for DMARC, which then could not say that

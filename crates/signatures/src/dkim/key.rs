@@ -1,11 +1,11 @@
 //! Key records (RFC 6376 §3.6.1), and asking for them (§6.1.2).
 
-use super::DkimResult;
 use super::crypto::{PublicKey, RSA_BITS_MAX, RSA_BITS_MIN};
 use super::signature::{Algorithm, Refusal};
 use super::tags::{TagError, Tags, base64, colon_list, shown, without_fws};
-use crate::resolver::{Answer, Kind, Name, Outcome, Question, Resolver};
 use futures_util::future::join_all;
+use judge::auth::dkim::DkimResult;
+use judge::resolver::{Answer, Kind, Name, Outcome, Question, Resolver};
 
 /// More records at one name are somebody's joke.
 const RECORDS_MAX: usize = 10;
@@ -13,7 +13,7 @@ const RECORDS_MAX: usize = 10;
 const RECORD_OCTETS_MAX: usize = 8192;
 
 /// A key that is fit for a signature's algorithm.
-pub(in crate::auth) struct Key {
+pub(crate) struct Key {
     pub public: PublicKey,
     /// `t=y`.
     pub is_testing: bool,
@@ -22,7 +22,7 @@ pub(in crate::auth) struct Key {
 }
 
 /// Answers for the names of keys, each asked once.
-pub(in crate::auth) struct Keys(Vec<(Name, Answer)>);
+pub(crate) struct Keys(Vec<(Name, Answer)>);
 
 impl Keys {
     /// Asks for all names at the same time.
