@@ -195,7 +195,7 @@ impl Bench {
         let body = Arc::new(Body::from(octets));
         let octets = &body.head;
         let message = Message::parse(octets);
-        if let Some(reply) = unfit(&message) {
+        if let Some((_, reply)) = unfit(&message) {
             return Judged::unfit(reply.to_string());
         }
         let mut facts = MessageFacts {
