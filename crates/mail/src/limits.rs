@@ -28,3 +28,7 @@ pub const HEADER_FIELDS_MAX: usize = 10_000;
 pub const REPLY_LINES_MAX: usize = 128;
 /// RFC 5321 §4.5.3.1.5 says 512; next hops are allowed more.
 pub const REPLY_LINE_OCTETS_MAX: usize = 4096;
+/// A chunk (RFC 3030) past this size, and past that of a message, is not waited for: no connection lives to carry it.
+pub const CHUNK_OCTETS_READ_MAX: u64 = 4 << 30;
+/// Refusals that a session holds until its driver asks for them. One read of a driver holds no more short commands.
+pub const REFUSALS_HELD_MAX: usize = 8192;

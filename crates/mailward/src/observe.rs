@@ -1,4 +1,5 @@
-//! What the daemon says of its work: one line for each message and recipient, as text or JSON.
+//! What the daemon says of its work: one line for each message and recipient, and for each refusal that a session gives
+//! by itself, as text or JSON.
 //!
 //! Foreign text comes as [`mail::Line`] or is quoted with escapes, so no sender can write log lines. Subjects and bodies
 //! are never logged.
@@ -13,9 +14,11 @@ mod writer;
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::metrics::METRICS;
 use judge::verdict::Verdict;
+use mail::smtp::refusal::{Refusal, Refused};
 use mail::{Line, Reply};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
+use std::net::IpAddr;
 use std::panic::PanicHookInfo;
 use std::time::Duration;
 use store::MailwardId;
@@ -85,7 +88,7 @@ pub struct Disposed<'a> {
     /// Its id.
     pub id: MailwardId,
     /// Who connected.
-    pub client: std::net::IpAddr,
+    pub client: IpAddr,
     /// The HELO name.
     pub helo: &'a Line,
     /// What MAIL FROM carried, with brackets.
@@ -124,6 +127,87 @@ impl Disposed<'_> {
             reasons = reasons.join("; "),
             took_ms = self.took_ms,
             "message"
+        );
+    }
+}
+
+/// Something that was refused before any check could say a word.
+#[derive(Debug)]
+pub struct Turned<'a> {
+    /// Why.
+    pub why: Refusal,
+    /// The command, or what the client was about.
+    pub stage: &'a str,
+    /// Who connected.
+    pub client: IpAddr,
+    /// The HELO name.
+    pub helo: Option<&'a Line>,
+    /// What MAIL FROM carried, with brackets.
+    pub reverse_path: Option<&'a Line>,
+    /// The recipient that is refused.
+    pub recipient: Option<&'a Line>,
+    /// How many recipients were accepted before.
+    pub recipients: usize,
+    /// The first of them.
+    pub first_recipients: &'a [Line],
+    /// What the client was told, if there was a way to tell it.
+    pub reply: Option<&'a Reply>,
+    /// What was wrong, where no reply says it.
+    pub error: Option<String>,
+    /// The id, and what became of the copy, of a whole message.
+    pub message: Option<(MailwardId, &'a str)>,
+}
+
+impl<'a> Turned<'a> {
+    /// Nothing but who and why.
+    pub fn new(why: Refusal, stage: &'a str, client: IpAddr) -> Turned<'a> {
+        Turned {
+            why,
+            stage,
+            client,
+            helo: None,
+            reverse_path: None,
+            recipient: None,
+            recipients: 0,
+            first_recipients: &[],
+            reply: None,
+            error: None,
+            message: None,
+        }
+    }
+
+    /// What a session told.
+    pub fn of(refused: &'a Refused, client: IpAddr) -> Turned<'a> {
+        Turned {
+            helo: refused.helo.as_ref(),
+            reverse_path: refused.reverse_path.as_ref(),
+            recipient: refused.recipient.as_ref(),
+            recipients: refused.recipients,
+            first_recipients: &refused.first_recipients,
+            reply: Some(&refused.reply),
+            ..Turned::new(refused.why, refused.stage, client)
+        }
+    }
+
+    /// Writes the line and counts.
+    pub fn log(&self) {
+        METRICS.refused(self.why);
+        let to: Vec<&str> = self.first_recipients.iter().map(Line::as_str).collect();
+        tracing::info!(
+            id = self.message.map(|(id, _)| tracing::field::display(id)),
+            client = %self.client,
+            helo = self.helo.map(Line::as_str),
+            reverse_path = self.reverse_path.map(Line::as_str),
+            recipient = self.recipient.map(Line::as_str),
+            recipients = self.recipients,
+            to = (!to.is_empty()).then(|| to.join(", ")),
+            stage = self.stage,
+            reason = self.why.word(),
+            reply = self.reply.map(Reply::code),
+            text = self.reply.map(|reply| Line::reason(reply.to_string().as_bytes()).to_string()),
+            error = self.error,
+            copy = self.message.map(|(_, copy)| copy),
+            "refused"
         );
     }
 }

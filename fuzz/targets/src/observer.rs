@@ -5,7 +5,7 @@
 //! and the last refused command a second one, by which the session closes.
 
 use crate::model::{self, Bounds};
-use mail::limits::COMMAND_OCTETS_MAX;
+use mail::limits::{CHUNK_OCTETS_READ_MAX, COMMAND_OCTETS_MAX};
 use mail::smtp::replay::Record;
 use mail::smtp::server::{Expects, Settings, Transaction};
 
@@ -122,6 +122,13 @@ impl<'a> Observer<'a> {
         let line = &rest[..end];
         let too_many = self.next_is("421 4.7.0 Too many commands, ");
         if let (Some((octets, is_last)), false) = (bdat(line), too_many) {
+            if octets as u64 > CHUNK_OCTETS_READ_MAX {
+                assert!(
+                    self.reply().starts_with("552 "),
+                    "what is never carried is answered at once"
+                );
+                return Step::Closed;
+            }
             return match rest[end + 2..].get(..octets) {
                 Some(chunk) => {
                     self.chunk(chunk, is_last);

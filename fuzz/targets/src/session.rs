@@ -2,6 +2,7 @@
 
 use crate::Input;
 use crate::observer::observe;
+use mail::smtp::data::BareLf;
 use mail::smtp::replay::{Bodies, Manner, Record, narrow_settings, run};
 use mail::smtp::server::Settings;
 
@@ -37,8 +38,13 @@ pub fn smtp_session(octets: &[u8]) {
 
 /// Narrow limits, so that short input reaches them, or wide ones, so that it gets far.
 fn settings(bits: usize) -> Settings {
+    // The plain model refuses what is bare.
+    let narrow = Settings {
+        bdat_bare_lf: BareLf::Refuse,
+        ..narrow_settings()
+    };
     if bits & 1 == 0 {
-        return narrow_settings();
+        return narrow;
     }
     Settings {
         size_max: 2000,
@@ -47,7 +53,7 @@ fn settings(bits: usize) -> Settings {
         unrecognized_max: 10_000,
         errors_max: 10_000,
         text_line_max: 1000,
-        ..narrow_settings()
+        ..narrow
     }
 }
 

@@ -1,13 +1,14 @@
 //! The message behind BDAT (RFC 3030): chunks whose octets are counted, not searched for an end.
 //!
 //! No dot is taken off and nothing within a chunk ends the message: `CRLF . CRLF` is text like any other. But the
-//! message goes on to a next hop that reads it by DATA, so it must be one that DATA could have carried: a CR or LF that
-//! stands alone refuses it, also where its other half would stand in the next chunk and does not, and its last line
-//! gets a CRLF if it has none. BINARYMIME, which would allow other octets, is not offered.
+//! message goes on to a next hop that reads it by DATA, so it must be one that DATA could have carried: an LF that stands
+//! alone comes out as CRLF, a CR as a space, also where its other half would stand in the next chunk and does not; and its
+//! last line gets a CRLF if it has none. No octet within a chunk can smuggle anything, so neither is a fault unless
+//! [`BareLf::Refuse`] says so. BINARYMIME, which would allow other octets, is not offered.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use super::data::{DataFault, Tally};
+use super::data::{BareLf, DataFault, Tally};
 use memchr::memchr2;
 
 /// How much of a message a BDAT command brings.
@@ -23,6 +24,7 @@ pub struct Chunk {
 #[derive(Debug)]
 pub struct Decoder {
     after: After,
+    bare_lf: BareLf,
     tally: Tally,
 }
 
@@ -38,10 +40,11 @@ enum After {
 }
 
 impl Decoder {
-    /// `line_octets_max` counts the CRLF.
-    pub fn new(size_octets_max: u64, line_octets_max: usize) -> Decoder {
+    /// `line_octets_max` counts the CRLF. `bare_lf` stands for a bare CR too.
+    pub fn new(size_octets_max: u64, line_octets_max: usize, bare_lf: BareLf) -> Decoder {
         Decoder {
             after: After::LineEnd,
+            bare_lf,
             tally: Tally::new(size_octets_max, line_octets_max),
         }
     }
@@ -51,7 +54,7 @@ impl Decoder {
         self.tally.announce(octets);
     }
 
-    /// Appends octets of a chunk to `out`. With a fault, `out` is of no further use.
+    /// Appends octets of a chunk to `out`. Unless [`Self::is_whole`], `out` is of no further use.
     pub fn feed(&mut self, octets: &[u8], out: &mut Vec<u8>) {
         let mut rest = octets;
         while let Some((&first, after)) = rest.split_first() {
@@ -62,15 +65,15 @@ impl Decoder {
                     (self.after, rest) = (After::LineEnd, after);
                 }
                 (After::Cr, _) => {
-                    self.tally.keep(b"\r", out);
-                    self.tally.found(DataFault::BareLineBreak);
+                    self.bare_cr(out);
                     self.after = After::Text;
                 }
                 (_, b'\r') => (self.after, rest) = (After::Cr, after),
                 (_, b'\n') => {
-                    self.tally.keep(b"\n", out);
-                    self.tally.found(DataFault::BareLineBreak);
-                    (self.after, rest) = (After::Text, after);
+                    self.found_bare();
+                    self.tally.keep(b"\r\n", out);
+                    self.tally.end_line();
+                    (self.after, rest) = (After::LineEnd, after);
                 }
                 (After::LineEnd | After::Text, _) => rest = self.text(rest, out),
             }
@@ -83,7 +86,10 @@ impl Decoder {
         match std::mem::replace(&mut self.after, After::LineEnd) {
             After::LineEnd => {}
             After::Text => self.tally.keep(b"\r\n", out),
-            After::Cr => self.tally.found(DataFault::BareLineBreak),
+            After::Cr => {
+                self.bare_cr(out);
+                self.tally.keep(b"\r\n", out);
+            }
         }
         self.tally.verdict()
     }
@@ -91,6 +97,22 @@ impl Decoder {
     /// The fault known so far.
     pub fn fault(&self) -> Option<DataFault> {
         self.tally.fault()
+    }
+
+    /// Whether all of the message so far was given out; with a fault too it may be.
+    pub fn is_whole(&self) -> bool {
+        self.tally.is_whole()
+    }
+
+    fn bare_cr(&mut self, out: &mut Vec<u8>) {
+        self.found_bare();
+        self.tally.bare_cr(out);
+    }
+
+    fn found_bare(&mut self) {
+        if self.bare_lf == BareLf::Refuse {
+            self.tally.found(DataFault::BareLineBreak);
+        }
     }
 
     /// Takes whole lines and the text behind them, up to a CR or LF that needs a second look.
@@ -121,17 +143,15 @@ mod tests {
     use proptest::prelude::*;
 
     /// What chunks mean, told in the plainest way.
-    fn reference(message: &[u8]) -> Result<Vec<u8>, DataFault> {
+    fn reference(message: &[u8]) -> (Vec<u8>, bool) {
         let text = String::from_utf8(message.to_vec()).unwrap();
-        if text.replace("\r\n", "").contains(['\r', '\n']) {
-            return Err(DataFault::BareLineBreak);
-        }
-        let end = if text.is_empty() || text.ends_with("\r\n") {
-            ""
-        } else {
-            "\r\n"
+        let is_bare = text.replace("\r\n", "").contains(['\r', '\n']);
+        let plain = |line: &str| {
+            let line = line.strip_suffix("\r\n").or(line.strip_suffix('\n')).unwrap_or(line);
+            line.replace('\r', " ") + "\r\n"
         };
-        Ok([text.as_bytes(), end.as_bytes()].concat())
+        let text: String = text.split_inclusive('\n').map(plain).collect();
+        (text.into_bytes(), is_bare)
     }
 
     fn decode<'a>(
@@ -147,10 +167,13 @@ mod tests {
     }
 
     fn check<'a>(message: &[u8], pieces: impl IntoIterator<Item = &'a [u8]>) {
-        let (out, verdict) = decode(pieces, Decoder::new(u64::MAX, usize::MAX));
-        match reference(message) {
-            Ok(text) => assert_eq!((verdict, out), (Ok(()), text), "{message:?}"),
-            Err(fault) => assert_eq!(verdict, Err(fault), "{message:?}"),
+        let pieces: Vec<_> = pieces.into_iter().collect();
+        let (text, is_bare) = reference(message);
+        for bare_lf in [BareLf::Refuse, BareLf::Normalize] {
+            let (out, verdict) = decode(pieces.iter().copied(), Decoder::new(u64::MAX, usize::MAX, bare_lf));
+            let refused = is_bare && bare_lf == BareLf::Refuse;
+            let expected = (!refused).then_some(()).ok_or(DataFault::BareLineBreak);
+            assert_eq!((verdict, &out), (expected, &text), "{message:?}");
         }
     }
 
@@ -172,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_known_before_the_end_but_for_a_cr_at_the_edge_of_a_chunk() {
-        let mut decoder = Decoder::new(100, 100);
+        let mut decoder = Decoder::new(100, 100, BareLf::Refuse);
         let mut out = Vec::new();
         decoder.feed(b"a\r", &mut out);
         assert_eq!((decoder.fault(), &*out), (None, &b"a"[..]));
@@ -180,6 +203,7 @@ mod tests {
         assert_eq!(decoder.fault(), None);
         decoder.feed(b"c", &mut out);
         assert_eq!(decoder.fault(), Some(DataFault::BareLineBreak));
+        assert!(decoder.is_whole());
     }
 
     #[test]
@@ -194,7 +218,7 @@ mod tests {
             (b"a\r\n..3456789\r\n", 99, 10, Err(DataFault::LineTooLong)),
         ] {
             for piece in 1..=message.len() {
-                let (out, verdict) = decode(message.chunks(piece), Decoder::new(size, line));
+                let (out, verdict) = decode(message.chunks(piece), Decoder::new(size, line, BareLf::Refuse));
                 assert_eq!(verdict, expected, "{message:?}");
                 assert!(out.len() as u64 <= size);
             }
@@ -203,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_chunk_that_is_too_large_is_known_before_it_comes() {
-        let mut decoder = Decoder::new(10, 100);
+        let mut decoder = Decoder::new(10, 100, BareLf::Refuse);
         let mut out = Vec::new();
         decoder.announce(6);
         decoder.feed(b"1234\r\n", &mut out);
@@ -211,7 +235,7 @@ mod tests {
         assert_eq!(decoder.fault(), None);
         decoder.announce(5);
         assert_eq!(decoder.fault(), Some(DataFault::TooLarge));
-        let mut decoder = Decoder::new(10, 100);
+        let mut decoder = Decoder::new(10, 100, BareLf::Refuse);
         decoder.announce(u64::MAX);
         assert_eq!(decoder.fault(), Some(DataFault::TooLarge));
     }
@@ -224,7 +248,7 @@ mod tests {
         ) {
             check(&message, [&*message]);
             check(&message, message.chunks(piece));
-            let limited = || Decoder::new(20, 8);
+            let limited = || Decoder::new(20, 8, BareLf::Normalize);
             let (out, verdict) = decode([&*message], limited());
             let (out_too, verdict_too) = decode(message.chunks(piece), limited());
             prop_assert_eq!(verdict, verdict_too);

@@ -403,7 +403,7 @@ impl DotStuffer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::data::{Decoder, Progress};
+    use super::super::data::{BareLf, Decoder, Progress};
     use super::*;
     use proptest::prelude::*;
 
@@ -611,7 +611,7 @@ mod tests {
 
     fn decoded(octets: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        let end = Decoder::new(u64::MAX, usize::MAX).feed(octets, &mut out);
+        let end = Decoder::new(u64::MAX, usize::MAX, BareLf::Refuse).feed(octets, &mut out);
         assert_eq!(end, (octets.len(), Progress::End(Ok(()))));
         out
     }

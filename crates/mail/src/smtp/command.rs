@@ -218,6 +218,18 @@ impl Verb {
     }
 }
 
+/// The verb that a line begins with, whatever is wrong with the rest.
+pub(super) fn verb(line: &[u8]) -> Option<Verb> {
+    Verb::parse(split_word(line).0).ok()
+}
+
+/// What a line of MAIL or RCPT has for a path, however wrong: for logs.
+pub(super) fn path_as_written(line: &[u8]) -> &[u8] {
+    let args = split_word(line).1;
+    let colon = args.iter().position(|&b| b == b':');
+    colon.and_then(|at| args.get(at + 1..)).unwrap_or(args).trim_ascii()
+}
+
 /// The first word, and what follows it without the blanks between.
 fn split_word(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(u8::is_ascii_whitespace);

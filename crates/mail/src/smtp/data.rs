@@ -1,19 +1,31 @@
 //! The message behind DATA (RFC 5321 §4.1.1.4, §4.5.2).
 //!
-//! One sequence ends it: `CRLF . CRLF`. A CR or LF that stands alone is no line end (§2.3.8): it ends nothing, no dot
-//! behind it is taken off, and the message is refused when its true end has come. Whoever reads such octets otherwise
-//! can be made to see a second message, with an envelope that nobody checked, in the text of the first.
+//! One sequence ends it: `CRLF . CRLF`. A CR or LF that stands alone is no line end (§2.3.8) and ends nothing. Whoever
+//! reads such octets otherwise can be made to see a second message, with an envelope that nobody checked, in the text of
+//! the first. So what is given out never holds one: a bare LF comes out as CRLF, a bare CR as a space, as Postfix does it
+//! since 3.9. Whether the message is refused for a bare LF is said by [`BareLf`]; for a bare CR it always is.
 //!
-//! A message with a fault is read to its end too, but not kept, so memory is bounded by `size_octets_max`.
+//! A message with a fault is read to its end too. It is whole unless it is too large; then nothing more of it is given
+//! out, so memory is bounded by `size_octets_max`.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use memchr::memchr2;
 
+/// What becomes of a message with an LF that stands without a CR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BareLf {
+    /// It is refused.
+    Refuse,
+    /// It is taken, with CRLF in the place of each.
+    Normalize,
+}
+
 /// Takes the dots off and finds the end, in pieces of any size.
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
+    bare_lf: BareLf,
     tally: Tally,
 }
 
@@ -21,6 +33,7 @@ pub struct Decoder {
 #[derive(Debug)]
 pub(super) struct Tally {
     fault: Option<DataFault>,
+    is_whole: bool,
     octets: u64,
     line_octets: usize,
     size_octets_max: u64,
@@ -56,6 +69,12 @@ enum State {
     Dot,
     /// CRLF, dot, CR; dot and CR are held back.
     DotCr,
+    /// A bare LF. A line begins as behind CRLF, but none that could end the message.
+    BareStart,
+    /// A bare LF and a dot, which is held back.
+    BareDot,
+    /// A bare LF, dot, CR; dot and CR are held back.
+    BareDotCr,
     /// Text.
     Text,
     /// Text and a CR, which is held back.
@@ -66,15 +85,16 @@ enum State {
 
 impl Decoder {
     /// `line_octets_max` counts the CRLF, but not a dot that is taken off.
-    pub fn new(size_octets_max: u64, line_octets_max: usize) -> Decoder {
+    pub fn new(size_octets_max: u64, line_octets_max: usize, bare_lf: BareLf) -> Decoder {
         Decoder {
             state: State::LineStart,
+            bare_lf,
             tally: Tally::new(size_octets_max, line_octets_max),
         }
     }
 
     /// Consumes `input` up to the end of the message and appends what it stands for to `out`. Returns the number of
-    /// octets consumed: all of them, unless the message ended. With a fault, `out` is of no further use.
+    /// octets consumed: all of them, unless the message ended. Unless [`Self::is_whole`], `out` is of no further use.
     pub fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> (usize, Progress) {
         let mut rest = input;
         while self.state != State::End {
@@ -84,20 +104,34 @@ impl Decoder {
             match (self.state, first) {
                 (State::Text, _) => rest = self.text(rest, out),
                 (State::LineStart, b'.') => (self.state, rest) = (State::Dot, after),
+                (State::BareStart, b'.') => (self.state, rest) = (State::BareDot, after),
                 (State::Dot, b'\r') => (self.state, rest) = (State::DotCr, after),
+                (State::BareDot, b'\r') => (self.state, rest) = (State::BareDotCr, after),
                 (State::DotCr, b'\n') => (self.state, rest) = (State::End, after),
-                (State::Cr, b'\n') => {
-                    self.tally.keep(b"\r\n", out);
-                    (self.state, rest) = (State::LineStart, after);
-                    self.tally.end_line();
+                // A dot that is all of its line, and yet no end, is text.
+                (State::Dot | State::BareDot, b'\n') => {
+                    self.tally.keep_in_line(b".", out);
+                    self.bare_lf(out);
+                    rest = after;
                 }
-                (State::Cr | State::DotCr, _) => {
-                    self.tally.keep(b"\r", out);
+                (State::BareDotCr, b'\n') => {
+                    self.tally.keep_in_line(b".", out);
+                    self.line_end(out);
+                    rest = after;
+                }
+                (State::Cr, b'\n') => {
+                    self.line_end(out);
+                    rest = after;
+                }
+                (State::Cr | State::DotCr | State::BareDotCr, _) => {
+                    self.tally.bare_cr(out);
                     self.tally.found(DataFault::BareLineBreak);
                     self.state = State::Text;
                 }
                 // RFC 5321 §4.5.2: a dot that begins a longer line goes.
-                (State::LineStart | State::Dot | State::End, _) => self.state = State::Text,
+                (State::LineStart | State::BareStart | State::Dot | State::BareDot | State::End, _) => {
+                    self.state = State::Text;
+                }
             }
         }
         let consumed = input.len().saturating_sub(rest.len());
@@ -107,6 +141,25 @@ impl Decoder {
     /// The fault known so far.
     pub fn fault(&self) -> Option<DataFault> {
         self.tally.fault
+    }
+
+    /// Whether all of the message so far was given out; with a fault too it may be.
+    pub fn is_whole(&self) -> bool {
+        self.tally.is_whole
+    }
+
+    fn line_end(&mut self, out: &mut Vec<u8>) {
+        self.tally.keep(b"\r\n", out);
+        self.tally.end_line();
+        self.state = State::LineStart;
+    }
+
+    fn bare_lf(&mut self, out: &mut Vec<u8>) {
+        self.line_end(out);
+        self.state = State::BareStart;
+        if self.bare_lf == BareLf::Refuse {
+            self.tally.found(DataFault::BareLineBreak);
+        }
     }
 
     /// Takes lines from `rest` until one begins with a dot or something is left to say for the next octet.
@@ -132,9 +185,9 @@ impl Decoder {
                     return next;
                 }
                 [b'\n', next @ ..] => {
-                    self.tally.found(DataFault::BareLineBreak);
-                    unread = next;
-                    break;
+                    self.tally.keep(before(rest, after), out);
+                    self.bare_lf(out);
+                    return next;
                 }
                 _ => break,
             }
@@ -148,6 +201,7 @@ impl Tally {
     pub fn new(size_octets_max: u64, line_octets_max: usize) -> Tally {
         Tally {
             fault: None,
+            is_whole: true,
             octets: 0,
             line_octets: 0,
             size_octets_max,
@@ -157,6 +211,11 @@ impl Tally {
 
     pub fn fault(&self) -> Option<DataFault> {
         self.fault
+    }
+
+    /// Whether nothing was left out for its size.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// What becomes of the message, were this its end.
@@ -176,15 +235,26 @@ impl Tally {
         self.line_octets = 0;
     }
 
-    /// Counts octets of the message, and appends them to `out` unless it has a fault.
+    /// Counts octets of the message, and appends them to `out` unless it is too large.
     pub fn keep(&mut self, octets: &[u8], out: &mut Vec<u8>) {
         self.octets = self.octets.saturating_add(octets.len() as u64);
         if self.octets > self.size_octets_max {
             self.found(DataFault::TooLarge);
         }
-        if self.fault.is_none() {
+        if self.is_whole {
             out.extend_from_slice(octets);
         }
+    }
+
+    /// The same, for octets of a line that were not counted yet.
+    pub fn keep_in_line(&mut self, octets: &[u8], out: &mut Vec<u8>) {
+        self.count_line(octets.len());
+        self.keep(octets, out);
+    }
+
+    /// A CR that stands alone comes out as a space.
+    pub fn bare_cr(&mut self, out: &mut Vec<u8>) {
+        self.keep_in_line(b" ", out);
     }
 
     /// So many octets are to come.
@@ -195,6 +265,7 @@ impl Tally {
     }
 
     pub fn found(&mut self, fault: DataFault) {
+        self.is_whole &= fault != DataFault::TooLarge;
         self.fault = self.fault.max(Some(fault));
     }
 }
@@ -210,15 +281,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What a stream means, told in the plainest way: the end is the first `CRLF . CRLF`, where a CRLF stands before
-    /// the stream; `None` if there is none. The message, its octets in the stream, and whether a CR or LF is bare.
-    fn reference(stream: &[u8]) -> Option<(Vec<u8>, usize, bool)> {
+    /// What a stream means, told in the plainest way.
+    struct Meaning {
+        /// With CRLF for each LF, and a space for a CR that is bare.
+        text: String,
+        /// In the stream, with the end.
+        octets: usize,
+        bare_lf: bool,
+        bare_cr: bool,
+    }
+
+    /// The end is the first `CRLF . CRLF`, where a CRLF stands before the stream; `None` if there is none.
+    fn reference(stream: &[u8]) -> Option<Meaning> {
         let stream = [b"\r\n", stream].concat();
         let end = stream.windows(5).position(|w| w == b"\r\n.\r\n")?;
-        let text = String::from_utf8(stream[..end + 2].to_vec()).unwrap();
-        let bare = text.replace("\r\n", "").contains(['\r', '\n']);
-        let text = text.replace("\r\n.", "\r\n");
-        Some((text.as_bytes()[2..].to_vec(), end + 3, bare))
+        let received = std::str::from_utf8(&stream[2..end + 2]).unwrap();
+        let breaks = received.replace("\r\n", "");
+        let mut text = String::new();
+        for line in received.split_terminator('\n') {
+            let line = line.strip_suffix('\r').unwrap_or(line).replace('\r', " ");
+            let line = line.strip_prefix('.').filter(|rest| !rest.is_empty()).unwrap_or(&line);
+            text += &format!("{line}\r\n");
+        }
+        Some(Meaning {
+            text,
+            octets: end + 3,
+            bare_lf: breaks.contains('\n'),
+            bare_cr: breaks.contains('\r'),
+        })
     }
 
     type Decoded = (Vec<u8>, usize, Progress);
@@ -236,22 +326,26 @@ mod tests {
         (out, total, Progress::More)
     }
 
-    fn wide() -> Decoder {
-        Decoder::new(u64::MAX, usize::MAX)
+    fn wide(bare_lf: BareLf) -> Decoder {
+        Decoder::new(u64::MAX, usize::MAX, bare_lf)
     }
 
-    fn check(stream: &[u8], decoded: Decoded) {
-        let (out, consumed, progress) = decoded;
-        match reference(stream) {
-            None => assert_eq!((consumed, progress), (stream.len(), Progress::More)),
-            Some((text, length, false)) => {
-                assert_eq!((consumed, progress), (length, Progress::End(Ok(()))));
-                assert_eq!(out, text);
-            }
-            Some((_, length, true)) => assert_eq!(
+    /// Decodes what `pieces` divides, and compares.
+    fn check<'a, I: IntoIterator<Item = &'a [u8]>>(stream: &[u8], pieces: impl Fn() -> I) {
+        for bare_lf in [BareLf::Refuse, BareLf::Normalize] {
+            let (out, consumed, progress) = decode(pieces(), wide(bare_lf));
+            let Some(meaning) = reference(stream) else {
+                assert_eq!((consumed, progress), (stream.len(), Progress::More));
+                continue;
+            };
+            let refused = meaning.bare_cr || meaning.bare_lf && bare_lf == BareLf::Refuse;
+            let verdict = (!refused).then_some(()).ok_or(DataFault::BareLineBreak);
+            assert_eq!(
                 (consumed, progress),
-                (length, Progress::End(Err(DataFault::BareLineBreak)))
-            ),
+                (meaning.octets, Progress::End(verdict)),
+                "{stream:?}"
+            );
+            assert_eq!(String::from_utf8(out).unwrap(), meaning.text, "{stream:?}");
         }
     }
 
@@ -264,9 +358,9 @@ mod tests {
                 let stream: Vec<u8> = (0..length).map(|digit| alphabet[n / 4usize.pow(digit) % 4]).collect();
                 for cut in 0..=stream.len() {
                     let (a, b) = stream.split_at(cut);
-                    check(&stream, decode([a, b], wide()));
+                    check(&stream, || [a, b]);
                 }
-                check(&stream, decode(stream.chunks(1), wide()));
+                check(&stream, || stream.chunks(1));
             }
         }
     }
@@ -290,14 +384,14 @@ mod tests {
             "\r\n. \r\n",
         ] {
             let stream = format!("text{end}MAIL FROM:<x@y.example>");
-            let (_, consumed, progress) = decode([stream.as_bytes()], wide());
+            let (_, consumed, progress) = decode([stream.as_bytes()], wide(BareLf::Normalize));
             assert_eq!((consumed, progress), (stream.len(), Progress::More), "{end:?}");
         }
     }
 
     #[test]
     fn a_dot_at_once_is_the_empty_message() {
-        let (out, consumed, progress) = decode([&b".\r\nQUIT\r\n"[..]], wide());
+        let (out, consumed, progress) = decode([&b".\r\nQUIT\r\n"[..]], wide(BareLf::Refuse));
         assert_eq!((&*out, consumed), (&b""[..], 3));
         assert_eq!(progress, Progress::End(Ok(())));
     }
@@ -306,10 +400,10 @@ mod tests {
     fn past_the_size_nothing_is_kept_and_the_end_is_still_found() {
         let stream = [b"0123456789\r\n".repeat(1000), b".\r\n".to_vec()].concat();
         for piece in [1, 7, 12, 5000, 20_000] {
-            let exact = Decoder::new(12_000, 1000);
+            let exact = Decoder::new(12_000, 1000, BareLf::Refuse);
             let (out, _, progress) = decode(stream.chunks(piece), exact);
             assert_eq!((out.len(), progress), (12_000, Progress::End(Ok(()))));
-            let short = Decoder::new(11_999, 1000);
+            let short = Decoder::new(11_999, 1000, BareLf::Refuse);
             let (out, consumed, progress) = decode(stream.chunks(piece), short);
             assert!(out.len() <= 11_999);
             assert_eq!(consumed, stream.len());
@@ -326,7 +420,7 @@ mod tests {
             ("a\r\n..23456789\r\n.\r\n", false),
         ] {
             for piece in 1..=stream.len() {
-                let (_, _, progress) = decode(stream.as_bytes().chunks(piece), Decoder::new(99, 10));
+                let (_, _, progress) = decode(stream.as_bytes().chunks(piece), Decoder::new(99, 10, BareLf::Refuse));
                 let expected = fits.then_some(()).ok_or(DataFault::LineTooLong);
                 assert_eq!(progress, Progress::End(expected), "{stream:?}");
             }
@@ -337,8 +431,41 @@ mod tests {
     fn of_several_faults_a_bare_line_break_is_told() {
         for piece in 1..40 {
             let stream = b"a line that is long\r\nand\na message that is large\r\n.\r\n";
-            let (_, _, progress) = decode(stream.chunks(piece), Decoder::new(30, 10));
+            let (_, _, progress) = decode(stream.chunks(piece), Decoder::new(30, 10, BareLf::Refuse));
             assert_eq!(progress, Progress::End(Err(DataFault::BareLineBreak)));
+        }
+    }
+
+    #[test]
+    fn a_line_of_bare_crs_or_of_dots_behind_bare_lfs_has_its_limit_too() {
+        for (stream, fits) in [
+            ("\r\r\r\r\r\r\r\rx\r\n.\r\n", false),
+            ("a\n.\n.\n.\n.\n.\n.\n.\r\nb\r\n.\r\n", true),
+        ] {
+            let (_, _, progress) = decode([stream.as_bytes()], Decoder::new(99, 10, BareLf::Normalize));
+            assert_eq!(progress == Progress::End(Ok(())), fits, "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_with_a_fault_is_whole_unless_it_is_too_large() {
+        for (stream, whole) in [
+            (
+                "a line that is long\r\nb\r\n.\r\n",
+                Some("a line that is long\r\nb\r\n"),
+            ),
+            ("bare\nlf\r\n.\r\n", Some("bare\r\nlf\r\n")),
+            ("bare\ncr and\r too large to be kept\r\n.\r\n", None),
+        ] {
+            for piece in 1..=stream.len() {
+                let (mut decoder, mut out) = (Decoder::new(30, 10, BareLf::Refuse), Vec::new());
+                for piece in stream.as_bytes().chunks(piece) {
+                    decoder.feed(piece, &mut out);
+                }
+                assert!(decoder.fault().is_some() && out.len() <= 30);
+                let found = decoder.is_whole().then(|| String::from_utf8(out).unwrap());
+                assert_eq!(found.as_deref(), whole, "{stream:?}");
+            }
         }
     }
 
@@ -348,9 +475,9 @@ mod tests {
             stream in proptest::collection::vec(proptest::sample::select(&b"\r\n.ab"[..]), 0..80),
             piece in 1usize..20,
         ) {
-            check(&stream, decode([&*stream], wide()));
-            check(&stream, decode(stream.chunks(piece), wide()));
-            let limited = || Decoder::new(20, 8);
+            check(&stream, || [&*stream]);
+            check(&stream, || stream.chunks(piece));
+            let limited = || Decoder::new(20, 8, BareLf::Normalize);
             let (_, consumed, progress) = decode([&*stream], limited());
             let (_, consumed_too, progress_too) = decode(stream.chunks(piece), limited());
             prop_assert_eq!((consumed, progress), (consumed_too, progress_too));

@@ -30,7 +30,9 @@ pub(super) struct Incoming<D> {
 /// Why a message is not handed over.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The client's fault.
+    /// The client's fault; the message is whole all the same.
+    Faulty(DataFault, Vec<u8>),
+    /// The client's fault, and the message is not whole.
     Fault(DataFault),
     /// The driver gave it up.
     GivenUp(Box<Reply>),
@@ -68,18 +70,22 @@ impl<D> Incoming<D> {
         self.given_up = Some(Box::new(reply));
     }
 
-    /// A message that will be refused takes no memory.
-    fn drop_if(&mut self, has_fault: bool) {
-        if has_fault || self.given_up.is_some() {
+    /// A message of which nobody will get anything takes no memory.
+    fn drop_unless(&mut self, is_whole: bool) {
+        if !is_whole || self.given_up.is_some() {
             self.body = Vec::new();
         }
     }
 
-    /// What is to be told at an end, of the message or of a chunk. The client's own fault goes before ours.
-    fn failure(&mut self, fault: Option<DataFault>) -> Option<Failure> {
-        match fault {
-            Some(fault) => Some(Failure::Fault(fault)),
-            None => self.given_up.take().map(Failure::GivenUp),
+    /// The message has ended. The client's own fault goes before ours.
+    fn end(&mut self, verdict: Result<(), DataFault>, is_whole: bool) -> Result<Vec<u8>, Failure> {
+        let given_up = self.given_up.take();
+        let body = std::mem::take(&mut self.body);
+        match (verdict, given_up) {
+            (Err(fault), None) if is_whole => Err(Failure::Faulty(fault, body)),
+            (Err(fault), _) => Err(Failure::Fault(fault)),
+            (Ok(()), Some(reply)) => Err(Failure::GivenUp(reply)),
+            (Ok(()), None) => Ok(body),
         }
     }
 }
@@ -89,14 +95,11 @@ impl Incoming<data::Decoder> {
     pub fn feed(&mut self, input: &mut &[u8]) -> Option<Result<Vec<u8>, Failure>> {
         let (consumed, progress) = self.decoder.feed(input, &mut self.body);
         *input = input.get(consumed..).unwrap_or_default();
-        let fault = self.decoder.fault();
-        self.drop_if(fault.is_some());
+        let is_whole = self.decoder.is_whole();
+        self.drop_unless(is_whole);
         match progress {
             Progress::More => None,
-            Progress::End(verdict) => Some(match self.failure(verdict.err()) {
-                Some(failure) => Err(failure),
-                None => Ok(std::mem::take(&mut self.body)),
-            }),
+            Progress::End(verdict) => Some(self.end(verdict, is_whole)),
         }
     }
 }
@@ -105,29 +108,27 @@ impl Incoming<bdat::Decoder> {
     /// A chunk begins.
     pub fn begin_chunk(&mut self, octets: u64) {
         self.decoder.announce(octets);
-        let fault = self.decoder.fault();
-        self.drop_if(fault.is_some());
+        self.drop_unless(self.decoder.is_whole());
     }
 
     /// Takes octets of a chunk.
     pub fn feed(&mut self, octets: &[u8]) {
         self.decoder.feed(octets, &mut self.body);
-        let fault = self.decoder.fault();
-        self.drop_if(fault.is_some());
+        self.drop_unless(self.decoder.is_whole());
     }
 
-    /// A chunk ends that is not the last.
+    /// A chunk ends that is not the last. Only what can never be whole is refused here.
     pub fn end_chunk(&mut self) -> Result<(), Failure> {
-        let fault = self.decoder.fault();
-        self.failure(fault).map_or(Ok(()), Err)
+        match (self.decoder.fault(), self.given_up.take()) {
+            (Some(fault), _) if !self.decoder.is_whole() => Err(Failure::Fault(fault)),
+            (_, Some(reply)) => Err(Failure::GivenUp(reply)),
+            (_, None) => Ok(()),
+        }
     }
 
     /// The last chunk ends: the rest of the body.
     pub fn finish(&mut self) -> Result<Vec<u8>, Failure> {
         let verdict = self.decoder.finish(&mut self.body);
-        match self.failure(verdict.err()) {
-            Some(failure) => Err(failure),
-            None => Ok(std::mem::take(&mut self.body)),
-        }
+        self.end(verdict, self.decoder.is_whole())
     }
 }

@@ -4,6 +4,7 @@
 //! - [`data`]: the message behind DATA, read so that nothing but `CRLF . CRLF` ends it. [`bdat`]: the one behind BDAT.
 //! - [`xclient`]: what a trusted proxy says of the client behind it.
 //! - [`server`]: the session of a server, which asks the gateway where a decision is due.
+//! - [`refusal`]: why a server refuses, for logs and counts.
 //! - [`conduct`]: how a client kept to the order of speech, as facts.
 //! - [`client`]: what a relaying client writes, and how it reads the replies.
 //! - [`replay`]: a session driven by rote, for tests and fuzz targets.
@@ -17,6 +18,7 @@ pub mod conduct;
 pub mod data;
 mod incoming;
 mod line;
+pub mod refusal;
 pub mod replay;
 mod replies;
 pub mod server;

@@ -11,6 +11,8 @@
 //!
 //! Panics where the session breaks a promise.
 
+use super::data::BareLf;
+use super::refusal::{Refusal, Refused};
 use super::server::{Ask, Expects, MessageNumber, Part, Session, Settings, Transaction};
 use super::xclient::{Told, XclientAttributes};
 use crate::reply::Reply;
@@ -42,6 +44,10 @@ pub struct Record {
     pub output: Vec<u8>,
     /// The messages that were handed over, without the conduct of the client, which depends on the pieces.
     pub messages: Vec<(Transaction, Vec<u8>)>,
+    /// The messages that were refused though they are whole.
+    pub faulty: Vec<(Refusal, Vec<u8>)>,
+    /// What was refused, in order.
+    pub refused: Vec<Refused>,
     /// What XCLIENT said.
     pub clients: Vec<XclientAttributes>,
     /// What the session expects next.
@@ -57,6 +63,10 @@ pub struct Replay {
     pub output: Vec<u8>,
     /// The messages that were handed over.
     pub messages: Vec<(Transaction, Vec<u8>)>,
+    /// The messages that were refused though they are whole.
+    pub faulty: Vec<(Refusal, Vec<u8>)>,
+    /// What was refused, in order.
+    pub refused: Vec<Refused>,
     /// What XCLIENT said.
     pub clients: Vec<XclientAttributes>,
     spool: Option<Part>,
@@ -73,6 +83,8 @@ pub fn narrow_settings() -> Settings {
         unrecognized_max: 3,
         errors_max: 6,
         text_line_max: 30,
+        bare_lf: BareLf::Refuse,
+        bdat_bare_lf: BareLf::Normalize,
     }
 }
 
@@ -93,6 +105,8 @@ pub fn run<'a>(settings: Settings, inputs: impl IntoIterator<Item = &'a [u8]>, m
         expects: replay.session.expects(),
         output: replay.output,
         messages,
+        faulty: replay.faulty,
+        refused: replay.refused,
         clients: replay.clients,
     }
 }
@@ -105,6 +119,8 @@ impl Replay {
             session: Session::new(Arc::new(settings)),
             output: Vec::new(),
             messages: Vec::new(),
+            faulty: Vec::new(),
+            refused: Vec::new(),
             clients: Vec::new(),
             spool: None,
         }
@@ -134,6 +150,7 @@ impl Replay {
     }
 
     fn send(&mut self) {
+        self.refused.append(&mut self.session.take_refused());
         self.output.append(self.session.output());
     }
 
@@ -150,10 +167,19 @@ impl Replay {
     }
 
     fn whole(&mut self, message: MessageNumber, rest: Vec<u8>) -> Vec<u8> {
-        match self.spool.take() {
+        let body = match self.spool.take() {
             Some(spool) if spool.message == message => [spool.octets, rest].concat(),
             _ => rest,
-        }
+        };
+        assert!(body.len() as u64 <= self.size_max, "a message past the limit");
+        assert!(
+            body.is_empty() || body.ends_with(b"\r\n"),
+            "a message without its last line end"
+        );
+        let breaks = body.windows(2).filter(|pair| pair == b"\r\n").count();
+        let loose = body.iter().filter(|octet| matches!(octet, b'\r' | b'\n')).count();
+        assert_eq!(loose, 2 * breaks, "a bare CR or LF is left");
+        body
     }
 
     fn decide(&mut self, ask: Ask) {
@@ -175,11 +201,6 @@ impl Replay {
             } => {
                 assert!(self.session.transaction().is_none(), "the transaction is not over");
                 let body = self.whole(message, body);
-                assert!(body.len() as u64 <= self.size_max, "a message past the limit");
-                assert!(
-                    body.is_empty() || body.ends_with(b"\r\n"),
-                    "a message without its last line end"
-                );
                 let refused = body.windows(9).any(|w| w == b"refuse me");
                 self.messages.push((transaction, body));
                 if refused {
@@ -187,6 +208,18 @@ impl Replay {
                 } else {
                     reply(250, (2, 0, 0), "Queued")
                 }
+            }
+            Ask::Faulty {
+                message,
+                body,
+                why,
+                reply,
+                ..
+            } => {
+                assert!(self.session.transaction().is_none(), "the transaction is not over");
+                let body = self.whole(message, body);
+                self.faulty.push((why, body));
+                reply
             }
             Ask::Xclient(attributes) if attributes.addr == Some(Told::Unavailable) => {
                 reply(550, (5, 7, 1), "Who is it?")

@@ -158,6 +158,12 @@ pub(super) fn too_large(size_octets_max: u64) -> Reply {
     with(552, (5, 3, 4), text)
 }
 
+/// What is said at once, without waiting for octets that will never end.
+pub(super) fn chunk_too_large(size_octets_max: u64) -> Reply {
+    let text = format!("Message is larger than {size_octets_max} octets, closing connection");
+    with(552, (5, 3, 4), text)
+}
+
 pub(super) fn too_many_commands() -> Reply {
     own(421, (4, 7, 0), "Too many commands, closing connection")
 }

@@ -7,20 +7,25 @@
 //! Promises: commands come in their order or are refused; a message ends at `CRLF . CRLF` alone (see
 //! [`super::data`]), or behind the octets of the last chunk (see [`super::bdat`]); nothing that a client sends makes the
 //! session hold more than one command line, the recipients it is allowed and one message. It knows no policy: who may
-//! be a recipient, and what becomes of a message, is asked.
+//! be a recipient, and what becomes of a message, is asked. What it refuses by itself, and why, is told
+//! ([`Session::take_refused`]).
 
 use super::bdat;
 use super::bdat::Chunk;
+use super::command;
 use super::command::{Command, CommandError, Dialect, Hello, MailParams, Verb};
 use super::conduct::{Conduct, Group};
 use super::data;
+use super::data::BareLf;
 use super::incoming::Incoming;
 pub use super::incoming::{MessageNumber, Part};
 use super::line::{LineReader, RawLine};
+use super::refusal;
+use super::refusal::{Refusal, Refused};
 use super::replies;
 use super::xclient::XclientAttributes;
 use crate::address::{ForwardPath, ReversePath};
-use crate::limits::COMMAND_OCTETS_MAX;
+use crate::limits::{COMMAND_OCTETS_MAX, REFUSALS_HELD_MAX};
 use crate::reply::{Reply, Severity};
 use crate::text::Line;
 use std::sync::Arc;
@@ -28,6 +33,7 @@ use std::sync::Arc;
 #[cfg(test)]
 mod properties;
 mod receive;
+mod refuse;
 #[cfg(test)]
 mod tests;
 
@@ -48,6 +54,10 @@ pub struct Settings {
     pub errors_max: u32,
     /// Longest line of a message, in octets with its CRLF. RFC 5321 §4.5.3.1.6 asks for 1000 at least.
     pub text_line_max: usize,
+    /// What becomes of a message by DATA with a bare LF. One with a bare CR is refused.
+    pub bare_lf: BareLf,
+    /// What becomes of a message by BDAT with a bare CR or LF.
+    pub bdat_bare_lf: BareLf,
 }
 
 /// One mail transaction (RFC 5321 §3.3), from MAIL on.
@@ -81,6 +91,20 @@ pub enum Ask {
         /// The message with the dots taken off, without the parts that [`Session::take_body`] gave; every line ends in
         /// CRLF.
         body: Vec<u8>,
+    },
+    /// The message is complete, and is refused for a fault of its own: may a copy be kept? [`Session::answer`] with
+    /// `reply`, or with one that says more, or with a transient one.
+    Faulty {
+        /// The envelope.
+        transaction: Transaction,
+        /// As in [`Ask::Message`].
+        message: MessageNumber,
+        /// As in [`Ask::Message`], with CRLF for a bare LF and a space for a bare CR.
+        body: Vec<u8>,
+        /// Why it is refused.
+        why: Refusal,
+        /// What the client is to be told.
+        reply: Reply,
     },
     /// The client starts TLS; the output ends in the 220. The driver sends it, throws away **all** input that it has
     /// already read, and hands over to TLS; then it calls [`Session::tls_started`]. `advance` has consumed the
@@ -130,6 +154,7 @@ pub struct Session {
     /// A chunk was refused so; the chunks behind it, up to LAST, are part of what was refused.
     chunks_refused: Option<Box<Reply>>,
     recipient_refused: bool,
+    refused: Vec<Refused>,
     conduct: Conduct,
     messages: u32,
     commands: u32,
@@ -148,10 +173,12 @@ enum Stage {
         chunk: Chunk,
         left: u64,
         /// They are to be passed over (RFC 3030 §2), then this is said.
-        refusal: Option<Refusal>,
+        refusal: Option<ChunkRefusal>,
     },
     AskedMessage {
         utf8: bool,
+        /// It is refused, which counts as an error of the client.
+        is_faulty: bool,
     },
     AskedStartTls,
     AskedXclient,
@@ -160,10 +187,12 @@ enum Stage {
 
 /// Why a chunk is refused.
 #[derive(Debug)]
-enum Refusal {
+enum ChunkRefusal {
     /// The client's error.
-    Error(Box<Reply>),
-    /// No new error: the client could not know yet, or it is not to blame.
+    Error(Refusal, Box<Reply>),
+    /// The client is not to blame.
+    GivenUp(Box<Reply>),
+    /// No new error: a chunk before it was refused so.
     Told(Box<Reply>),
 }
 
@@ -182,6 +211,7 @@ impl Session {
             chunks: None,
             chunks_refused: None,
             recipient_refused: false,
+            refused: Vec::new(),
             conduct: Conduct::default(),
             messages: 0,
             commands: 0,
@@ -243,7 +273,7 @@ impl Session {
         self.stage = Stage::Command;
     }
 
-    /// Says `reply` instead of what was due, and closes.
+    /// Says `reply` instead of what was due, and closes. The caller knows why; nothing is told of it.
     pub fn refuse(&mut self, reply: &Reply) {
         if !self.is_closing() {
             self.say(reply);
@@ -253,12 +283,22 @@ impl Session {
 
     /// The client took too long: 421 4.4.2, and closes.
     pub fn timed_out(&mut self) {
-        self.refuse(&replies::timed_out());
+        self.end(Refusal::Timeout, replies::timed_out());
+    }
+
+    /// The client sends too slowly: 421 4.4.2, and closes.
+    pub fn too_slow(&mut self) {
+        self.end(Refusal::TooSlow, replies::timed_out());
+    }
+
+    /// A fault of the server's own ends the connection, with `reply`.
+    pub fn fail(&mut self, reply: Reply) {
+        self.end(Refusal::Internal, reply);
     }
 
     /// The server ends: 421 4.3.2, and closes. An [`Ask`] that waits needs no answer any more.
     pub fn shutdown(&mut self) {
-        self.refuse(&replies::shutting_down());
+        self.end(Refusal::Stopping, replies::shutting_down());
     }
 
     /// Consumes from `input` until it is empty, a decision is needed, or the session closes. Consumes nothing before
@@ -299,19 +339,28 @@ impl Session {
                 }
                 Severity::Permanent => {
                     self.recipient_refused = true;
-                    self.reject(reply);
+                    self.say(reply);
+                    self.count_error();
                 }
                 Severity::Transient | Severity::Intermediate => {
                     self.recipient_refused = true;
                     self.say(reply);
                 }
             },
-            Stage::AskedMessage { utf8 } => reply.write(&mut self.output, utf8),
+            Stage::AskedMessage { utf8, is_faulty } => {
+                reply.write(&mut self.output, utf8);
+                if is_faulty {
+                    self.count_error();
+                }
+            }
             Stage::AskedXclient if reply.severity() == Severity::Positive => {
                 self.stage = Stage::AskedXclient;
                 self.greet();
             }
-            Stage::AskedXclient => self.reject(reply),
+            Stage::AskedXclient => {
+                self.say(reply);
+                self.count_error();
+            }
             other => {
                 self.stage = other;
                 return;
@@ -320,6 +369,15 @@ impl Session {
         if matches!(reply.code(), 421 | 521) {
             self.close();
         }
+    }
+
+    /// Answers [`Ask::Recipient`] with a reply that is not positive, and tells why.
+    pub fn refuse_recipient(&mut self, why: Refusal, reply: &Reply) {
+        if let Stage::AskedRecipient(path) = &self.stage {
+            let path = refusal::text(path.to_string().as_bytes());
+            self.tell(self.rcpt_refusal(why, reply.clone(), path));
+        }
+        self.answer(reply);
     }
 
     /// The octets to send. The driver sends and clears them.
@@ -388,15 +446,6 @@ impl Session {
         reply.write(&mut self.output, utf8);
     }
 
-    /// Refuses a command, and closes if it was one too many.
-    fn reject(&mut self, reply: &Reply) {
-        self.say(reply);
-        self.errors = self.errors.saturating_add(1);
-        if self.errors > self.settings.errors_max {
-            self.refuse(&replies::too_many_errors());
-        }
-    }
-
     fn close(&mut self) {
         self.stage = Stage::Closing;
         self.reset();
@@ -421,14 +470,17 @@ impl Session {
         let first = self.commands == 0;
         self.commands = self.commands.saturating_add(1);
         if self.commands > self.settings.commands_max {
-            self.refuse(&replies::too_many_commands());
+            self.end(Refusal::TooManyCommands, replies::too_many_commands());
             return None;
         }
-        let command = match line {
-            RawLine::Complete(octets) => Command::parse(&octets),
-            RawLine::TooLong => Err(CommandError::LineTooLong),
+        let (octets, command) = match line {
+            RawLine::Complete(octets) => {
+                let command = Command::parse(&octets);
+                (octets, command)
+            }
+            RawLine::TooLong => (Vec::new(), Err(CommandError::LineTooLong)),
             RawLine::Endless => {
-                self.refuse(&replies::too_many_errors());
+                self.end(Refusal::TooManyErrors, replies::too_many_errors());
                 return None;
             }
         };
@@ -436,20 +488,16 @@ impl Session {
         match command {
             Ok(command) => return self.command(command),
             // An HTTP client is often turned on us by someone else, whose commands follow in the body of its request.
-            Err(CommandError::Http) if first => self.refuse(&replies::not_smtp()),
+            Err(CommandError::Http) if first => self.end(Refusal::Http, replies::not_smtp()),
             Err(CommandError::UnknownVerb | CommandError::Http) => self.unrecognized(),
             // STARTTLS that is not offered is no command here, with or without an argument.
             Err(CommandError::ArgumentUnexpected(Verb::StartTls)) if self.tls == Tls::Absent => self.unrecognized(),
-            Err(CommandError::Xclient(_)) if !self.trusts_xclient => self.reject(&replies::xclient_denied()),
-            // How long the chunk is cannot be known, so what follows cannot be told from commands.
-            Err(CommandError::Argument(Verb::Bdat)) => self.refuse(&replies::bdat_syntax()),
-            Err(error) => {
-                self.recipient_refused |= matches!(
-                    error,
-                    CommandError::Path { verb: Verb::Rcpt, .. } | CommandError::RecipientHost(_)
-                );
-                self.reject(&replies::command_refused(&error));
+            Err(CommandError::Xclient(_)) if !self.trusts_xclient => {
+                self.reject_finally(Refusal::Xclient, replies::xclient_denied());
             }
+            // How long the chunk is cannot be known, so what follows cannot be told from commands.
+            Err(CommandError::Argument(Verb::Bdat)) => self.end(Refusal::ChunkLength, replies::bdat_syntax()),
+            Err(error) => self.reject_line(&octets, &error),
         }
         None
     }
@@ -496,9 +544,13 @@ impl Session {
     fn unrecognized(&mut self) {
         self.unrecognized = self.unrecognized.saturating_add(1);
         if self.unrecognized >= self.settings.unrecognized_max {
-            self.refuse(&replies::last_unrecognized(self.unrecognized));
+            let reply = replies::last_unrecognized(self.unrecognized);
+            self.end(Refusal::TooManyUnrecognized, reply);
         } else {
-            self.say(&replies::unrecognized());
+            let mut refused = self.refusal(Refusal::Unrecognized, replies::unrecognized());
+            refused.is_final = false;
+            self.say(&refused.reply);
+            self.tell(refused);
         }
     }
 
@@ -517,7 +569,7 @@ impl Session {
             }
             Command::Noop => self.say(&replies::noop()),
             Command::Vrfy => self.say(&replies::vrfy()),
-            Command::Expn => self.reject(&replies::expn()),
+            Command::Expn => self.reject(Refusal::Unrecognized, replies::expn()),
             Command::Help => self.say(&replies::help()),
             Command::Quit => self.refuse(&replies::bye()),
         }
@@ -545,19 +597,21 @@ impl Session {
     }
 
     fn mail(&mut self, reverse_path: ReversePath, params: MailParams) {
+        let path = refusal::reverse_path(&reverse_path);
         let Some(hello) = &self.hello else {
-            return self.reject(&replies::greet_first());
+            return self.reject_mail(Refusal::OutOfOrder, replies::greet_first(), path);
         };
         // RFC 5321 §4.1.4: MAIL within a transaction is out of order.
         if self.transaction.is_some() {
-            return self.reject(&replies::mail_again());
+            return self.reject_mail(Refusal::OutOfOrder, replies::mail_again(), path);
         }
         if hello.dialect == Dialect::Smtp && params != MailParams::default() {
-            let error = CommandError::ParameterWithoutEsmtp;
-            return self.reject(&replies::command_refused(&error));
+            let reply = replies::command_refused(&CommandError::ParameterWithoutEsmtp);
+            return self.reject_mail(Refusal::Sender, reply, path);
         }
         if params.size.is_some_and(|size| size > self.settings.size_max) {
-            return self.reject(&replies::too_large(self.settings.size_max));
+            let reply = replies::too_large(self.settings.size_max);
+            return self.reject_mail(Refusal::TooLarge, reply, path);
         }
         let transaction = Transaction {
             hello: hello.clone(),
@@ -572,24 +626,29 @@ impl Session {
     }
 
     fn rcpt(&mut self, path: ForwardPath) -> Option<Ask> {
-        let Some(transaction) = &mut self.transaction else {
-            self.reject(&replies::mail_first());
+        let written = || refusal::text(path.to_string().as_bytes());
+        let Some(transaction) = &self.transaction else {
+            self.reject(Refusal::OutOfOrder, replies::mail_first());
             return None;
         };
         if self.chunks.is_some() {
-            self.reject(&replies::chunks_begun());
+            let refused = self.rcpt_refusal(Refusal::OutOfOrder, replies::chunks_begun(), written());
+            self.reject_as(refused);
             return None;
         }
         if !transaction.params.smtputf8 && !is_ascii(&path) {
             self.recipient_refused = true;
-            let error = CommandError::PathNeedsSmtputf8;
-            self.reject(&replies::command_refused(&error));
+            let reply = replies::command_refused(&CommandError::PathNeedsSmtputf8);
+            self.reject_as(self.rcpt_refusal(Refusal::Recipient, reply, written()));
             return None;
         }
         if transaction.recipients.len() >= self.settings.recipients_max {
-            self.say(&replies::too_many_recipients());
+            let reply = replies::too_many_recipients();
+            self.say(&reply);
+            self.tell(self.rcpt_refusal(Refusal::TooManyRecipients, reply, written()));
             return None;
         }
+        let transaction = self.transaction.as_mut()?;
         transaction.conduct = self.conduct;
         self.stage = Stage::AskedRecipient(path.clone());
         Some(Ask::Recipient(path))
@@ -598,7 +657,7 @@ impl Session {
     fn start_tls(&mut self) -> Option<Ask> {
         match self.tls {
             Tls::Absent => self.unrecognized(),
-            Tls::Active => self.reject(&replies::tls_active()),
+            Tls::Active => self.reject(Refusal::OutOfOrder, replies::tls_active()),
             Tls::Offered => {
                 self.say(&replies::start_tls());
                 self.stage = Stage::AskedStartTls;
@@ -610,11 +669,11 @@ impl Session {
 
     fn xclient(&mut self, attributes: Box<XclientAttributes>) -> Option<Ask> {
         if !self.trusts_xclient {
-            self.reject(&replies::xclient_denied());
+            self.reject_finally(Refusal::Xclient, replies::xclient_denied());
             return None;
         }
         if self.transaction.is_some() {
-            self.reject(&replies::xclient_in_transaction());
+            self.reject_finally(Refusal::Xclient, replies::xclient_in_transaction());
             return None;
         }
         self.stage = Stage::AskedXclient;

@@ -2,17 +2,21 @@
 //!
 //! A file holds a line each:
 //!
-//! - `# ...`: a comment; `set NAME NUMBER`: a setting; `tls`, `xclient`: STARTTLS is offered, XCLIENT is trusted.
+//! - `# ...`: a comment; `set NAME NUMBER`: a setting (`bare_lf` 0 refuses, 1 normalizes); `tls`, `xclient`: STARTTLS is offered, XCLIENT is trusted.
 //! - `C: ...`: a line of the client, sent with CRLF; `c: ...`: octets of the client, sent as they are. Both know `\r`,
 //!   `\n`, `\\`, `\xNN` and `\{x*N}` (N times x). Lines in a row are sent together: what stands behind STARTTLS is
 //!   thrown away by the driver.
 //! - `S: ...`: a line of the server. The lines behind those of the client are all that it says, no more and no less.
 //! - `M: FROM TO,TO OCTETS BODY`: a message that was handed to the gateway; BODY with escapes, if it is to be compared.
+//! - `F: WHY OCTETS BODY`: a message that is refused though it is whole.
+//! - `R: STAGE WHY SENDER RECIPIENT COUNT`: a refusal that ends something; `-` for what is not known.
 //! - `X: ...`: what XCLIENT said, in its own words.
 //! - `timeout`, `shutdown`, `refuse`: what the driver does. `command`, `data`, `closed`: what the session now expects.
 //!
 //! The opinions of the gateway are those of [`super::replay`].
 
+use super::data::BareLf;
+use super::refusal::{Refusal, Refused};
 use super::replay::{Bodies, Manner, Replay};
 use super::server::{Expects, Settings, Transaction};
 use super::xclient::XclientAttributes;
@@ -30,6 +34,8 @@ pub(super) fn settings() -> Settings {
         unrecognized_max: 3,
         errors_max: 20,
         text_line_max: 1000,
+        bare_lf: BareLf::Refuse,
+        bdat_bare_lf: BareLf::Normalize,
     }
 }
 
@@ -66,8 +72,14 @@ fn set(settings: &mut Settings, name: &str, number: &str) {
         "unrecognized_max" => settings.unrecognized_max = n as u32,
         "errors_max" => settings.errors_max = n as u32,
         "text_line_max" => settings.text_line_max = n as usize,
+        "bare_lf" => settings.bare_lf = bare_lf(n),
+        "bdat_bare_lf" => settings.bdat_bare_lf = bare_lf(n),
         other => panic!("no such setting: {other}"),
     }
+}
+
+fn bare_lf(n: u64) -> BareLf {
+    if n == 0 { BareLf::Refuse } else { BareLf::Normalize }
 }
 
 /// One step of a dialogue: what is done, then what must have come of it.
@@ -79,6 +91,8 @@ struct Step<'a> {
     said: String,
     messages: Vec<&'a str>,
     clients: Vec<&'a str>,
+    faulty: Vec<&'a str>,
+    refused: Vec<&'a str>,
     expects: Option<Expects>,
 }
 
@@ -117,6 +131,8 @@ fn parse(text: &str) -> Dialogue<'_> {
             "S:" => step.said.extend([rest, "\r\n"]),
             "M:" => step.messages.push(rest),
             "X:" => step.clients.push(rest),
+            "F:" => step.faulty.push(rest),
+            "R:" => step.refused.push(rest),
             "tls" => offers_tls = true,
             "xclient" => trusts_xclient = true,
             "timeout" | "shutdown" | "refuse" => step.action = Some(kind),
@@ -146,6 +162,24 @@ fn check_message(expected: &str, message: &(Transaction, Vec<u8>), place: &str) 
     if !text.is_empty() {
         assert_eq!(&text, body, "{place}");
     }
+}
+
+fn faulty((why, body): (Refusal, Vec<u8>)) -> String {
+    let text = String::from_utf8(body).unwrap();
+    let escaped = text.replace('\r', "\\r").replace('\n', "\\n");
+    format!("{} {} {escaped}", why.word(), text.len())
+}
+
+fn told(refused: &Refused) -> String {
+    let or_none = |line: &Option<Line>| line.as_ref().map_or("-", Line::as_str).to_owned();
+    format!(
+        "{} {} {} {} {}",
+        refused.stage,
+        refused.why.word(),
+        or_none(&refused.reverse_path),
+        or_none(&refused.recipient),
+        refused.recipients
+    )
 }
 
 fn run(path: &Path, text: &str, manner: Manner) {
@@ -183,6 +217,15 @@ fn run(path: &Path, text: &str, manner: Manner) {
             .collect();
         assert_eq!(driver.clients, clients, "{place}");
         driver.clients.clear();
+        let faulty: Vec<String> = std::mem::take(&mut driver.faulty).into_iter().map(faulty).collect();
+        if !step.faulty.is_empty() {
+            assert_eq!(faulty, step.faulty, "{place}");
+        }
+        let refused = std::mem::take(&mut driver.refused);
+        let refused: Vec<String> = refused.iter().filter(|one| one.is_final).map(told).collect();
+        if !step.refused.is_empty() {
+            assert_eq!(refused, step.refused, "{place}");
+        }
         if let Some(expects) = step.expects {
             assert_eq!(driver.session.expects(), expects, "{place}");
         }

@@ -214,7 +214,7 @@ impl Bench {
         let octets = as_it_came(&message, &self.config).unwrap_or_else(|| octets.clone());
         let body = Arc::new(Body::from(octets));
         let message = Message::parse(&body.head);
-        if let Some(reply) = unfit(&message) {
+        if let Some((_, reply)) = unfit(&message) {
             return Judged::unfit(reply.to_string());
         }
         let client = match self.client {

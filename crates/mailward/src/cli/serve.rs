@@ -195,6 +195,7 @@ async fn serve(start: Start<'_>) -> Result<(), Trouble> {
     counter.abort();
     if let Some(gateway) = daemon.gateway() {
         farewell(gateway, &stop).await;
+        gateway.doors().end_spells();
         if let Err(error) = gateway.store().close().await {
             tracing::error!(%error, "the store was not closed well; the next start mends it");
         }

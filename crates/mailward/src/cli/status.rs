@@ -44,6 +44,7 @@ fn text(daemon: &Daemon) -> String {
             "clients",
             format_args!("{now} now; since the start {came} came in, {turned_away} were turned away"),
         );
+        refusals(&mut out);
         let words: Vec<_> = METRICS
             .by_disposition()
             .map(|(word, n)| format!("{word} {n}"))
@@ -82,6 +83,37 @@ fn text(daemon: &Daemon) -> String {
     line(&mut out, "held", quarantine);
     line(&mut out, "domains", runtime.domains.names().len());
     out
+}
+
+/// Who was turned away, and what sessions refused, where there is something to tell.
+fn refusals(out: &mut String) {
+    let (_, turned_away) = METRICS.visitors();
+    if turned_away > 0 {
+        let reasons = METRICS.by_turned_away().map(|(word, n)| (turned_away_by(word), n));
+        line(out, "turned away", format_args!("{turned_away} ({})", counts(reasons)));
+    }
+    let refused: u64 = METRICS.by_refusal().map(|(_, n)| n).sum();
+    if refused > 0 {
+        let reasons = counts(METRICS.by_refusal());
+        line(out, "refused", format_args!("{refused} by sessions ({reasons})"));
+    }
+}
+
+/// Reasons with their numbers.
+fn counts(reasons: impl Iterator<Item = (&'static str, u64)>) -> String {
+    let told: Vec<String> = reasons
+        .map(|(word, n)| format!("{} {n}", word.replace('_', " ")))
+        .collect();
+    told.join(", ")
+}
+
+fn turned_away_by(word: &'static str) -> &'static str {
+    match word {
+        "load" => "system load",
+        "connections" => "connections in all",
+        "client_network" => "connections of one network",
+        other => other,
+    }
 }
 
 fn dns_text(judgement: &Judgement) -> String {
@@ -134,7 +166,13 @@ fn json(daemon: &Daemon) -> serde_json::Value {
         "started_s": daemon.started_s(),
         "uptime_s": daemon.uptime().as_secs(),
         "parts": daemon.parts().to_string().split(", ").collect::<Vec<_>>(),
-        "connections": {"now": daemon.connections(), "total": came, "turned_away": turned_away},
+        "connections": {
+            "now": daemon.connections(),
+            "total": came,
+            "turned_away": turned_away,
+            "turned_away_by": METRICS.by_turned_away().collect::<std::collections::BTreeMap<_, _>>(),
+        },
+        "refusals": METRICS.by_refusal().collect::<std::collections::BTreeMap<_, _>>(),
         "messages": METRICS.by_disposition().collect::<std::collections::BTreeMap<_, _>>(),
         "next_hops": METRICS.hops.health().into_iter().map(hop).collect::<Vec<_>>(),
         "quarantine": {

@@ -4,6 +4,7 @@ use super::{Config, Listener, ListenerTls, LogFormat, LogLevel, NextHopTls};
 use crate::relay::next_hop::{NextHop, NextHopError};
 use crate::virus::ClamdAddress;
 use judge::checks::{Check, InAll};
+use mail::smtp::data::BareLf;
 use std::fmt::Write;
 use std::path::PathBuf;
 use toml::de::DeValue;
@@ -184,6 +185,8 @@ const LEVELS: &[(&str, LogLevel)] = &[
     ("debug", LogLevel::Debug),
 ];
 
+const BARE_LF: &[(&str, BareLf)] = &[("refuse", BareLf::Refuse), ("normalize", BareLf::Normalize)];
+
 const NEXT_HOP_TLS: &[(&str, NextHopTls)] = &[
     ("offer", NextHopTls::Offer),
     ("verify", NextHopTls::Verify),
@@ -311,6 +314,8 @@ pub(super) const KEYS: &[Key] = &[
     key!("smtp"."hostname", smtp.hostname, |v| host_name(v).map(String::from), |h: &String| Some(quote(h)), "The name in greeting and Received fields. Default: the system's."),
     key!("smtp"."relay_networks", smtp.relay_networks, |v| list(v, "192.0.2.0/24", network), |l: &Vec<_>| print_list(l), "Clients whose mail passes unjudged to `[relay] to`."),
     key!("smtp"."default_domain", smtp.default_domain, |v| host_name(v).map(Some), |d: &Option<mail::Domain>| d.as_ref().map(|d| quote(d.as_str())), "The domain that a bare `postmaster` belongs to. Without it such mail is refused."),
+    key!("smtp"."bare_lf", smtp.bare_lf, |v| word(v, BARE_LF), |b| print_word(BARE_LF, b), "A message by DATA in which an LF stands without a CR. `refuse`: 554, since others may take it for the end of a message that it is not. `normalize`: it is taken, each such LF as the end of a line; nothing but CRLF, dot, CRLF ends it. A CR without LF is refused in any case."),
+    key!("smtp"."bdat_bare_lf", smtp.bdat_bare_lf, |v| word(v, BARE_LF), |b| print_word(BARE_LF, b), "The same by BDAT, where the octets are counted and nothing can be taken for an end. A CR without LF becomes a space."),
     key!(
         "tls"."certificate",
         tls.certificate,
@@ -333,7 +338,7 @@ pub(super) const KEYS: &[Key] = &[
     limit!(
         load,
         0,
-        "New connections are turned away (421) while the one-minute load average, truncated, is at or above this. 0 is off. Default: the larger of 3 and 4 times the number of cores."
+        "New connections are turned away (421) while the one-minute load average, truncated, is at or above this. 0 is off."
     ),
     limit!(connections, 1, "Connections in all."),
     limit!(
@@ -579,8 +584,8 @@ pub(super) fn print(config: &Config) -> String {
 pub fn documentation() -> String {
     let mut out = String::from("| key | default | meaning |\n|---|---|---|\n");
     for key in KEYS {
-        // The two that depend on the machine say so in their text.
-        let depends = matches!(key.name, "hostname" | "load");
+        // The one that depends on the machine says so in its text.
+        let depends = key.name == "hostname";
         let default = if depends { None } else { (key.get)(&Config::default()) };
         let default = default.map_or("-".into(), |value| format!("`{value}`"));
         let _ = writeln!(

@@ -17,6 +17,7 @@ use crate::domains::Defaults;
 use crate::relay::next_hop::NextHop;
 use crate::virus::ClamdAddress;
 use ipnet::IpNet;
+use mail::smtp::data::BareLf;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -93,6 +94,10 @@ pub struct Smtp {
     pub relay_networks: Vec<IpNet>,
     /// The domain of a bare `postmaster`.
     pub default_domain: Option<mail::Domain>,
+    /// What becomes of messages by DATA with a bare LF.
+    pub bare_lf: BareLf,
+    /// What becomes of messages by BDAT with a bare CR or LF.
+    pub bdat_bare_lf: BareLf,
 }
 
 /// One address to listen on.
@@ -368,9 +373,8 @@ const GIB: u64 = 1024 * MIB;
 impl Default for Limits {
     /// Each value says why in `keys.rs`, where people read it.
     fn default() -> Limits {
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
         Limits {
-            load: (4 * cores).max(3),
+            load: 0,
             connections: 1000,
             connections_per_client: 50,
             commands: 10_000,
@@ -396,6 +400,22 @@ impl Default for Limits {
     }
 }
 
+impl Default for Smtp {
+    fn default() -> Smtp {
+        Smtp {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
+            listeners: Vec::new(),
+            trusted: Vec::new(),
+            greet_delay_ms: 0,
+            hostname: system_hostname(),
+            relay_networks: Vec::new(),
+            default_domain: None,
+            bare_lf: BareLf::Refuse,
+            bdat_bare_lf: BareLf::Normalize,
+        }
+    }
+}
+
 impl Default for Config {
     /// What holds for keys that a configuration file leaves out.
     fn default() -> Config {
@@ -406,15 +426,7 @@ impl Default for Config {
                 state: "/var/lib/mailward".into(),
                 blacklist_d: "/etc/blacklist.d".into(),
             },
-            smtp: Smtp {
-                listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
-                listeners: Vec::new(),
-                trusted: Vec::new(),
-                greet_delay_ms: 0,
-                hostname: system_hostname(),
-                relay_networks: Vec::new(),
-                default_domain: None,
-            },
+            smtp: Smtp::default(),
             tls: TlsSettings::default(),
             relay: None,
             speaks_for: Vec::new(),

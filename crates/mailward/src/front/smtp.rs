@@ -9,9 +9,12 @@ use super::tls::Tls;
 use super::wire::Wire;
 use crate::body::Body;
 use crate::config::{Limits, Listener, ListenerTls};
-use crate::gateway::{Arrival, BodyRoom, Envelope, Gateway, Guest, Runtime, Ticket};
+use crate::gateway::{Arrival, BodyRoom, Envelope, Gateway, Guest, Runtime, Ticket, log_refused};
+use crate::metrics::METRICS;
+use crate::observe::Turned;
 use jiff::Zoned;
 use mail::proxy;
+use mail::smtp::refusal::Refusal;
 use mail::smtp::server::{Ask, Expects, MessageNumber, Session, Transaction};
 use mail::smtp::xclient::XclientAttributes;
 use mail::{Line, Reply};
@@ -34,6 +37,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const FAREWELLS_MAX: usize = 100;
 /// Pause after the system could not accept a connection (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often that is logged while it lasts.
+const FAILURES_EVERY: Duration = Duration::from_secs(60);
 /// Transfers shorter than this are not measured.
 const RATE_GRACE: Duration = Duration::from_secs(60);
 /// Time for a balancer to say for whom it speaks.
@@ -63,6 +68,7 @@ pub struct Door {
 /// Accepts connections until `stop` says so.
 pub async fn listen(door: Door, gateway: Arc<Gateway>, mut stop: watch::Receiver<Stop>) {
     let Door { listener, kind, tls } = door;
+    let mut failures = Failures::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -74,9 +80,30 @@ pub async fn listen(door: Door, gateway: Arc<Gateway>, mut stop: watch::Receiver
                 tokio::spawn(visit);
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                failures.tell(&error);
                 sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+/// Connections that the system could not give us. It says so ten times a second while it cannot; the log hears of it once
+/// a minute.
+#[derive(Default)]
+struct Failures {
+    told: Option<Instant>,
+    untold: u64,
+}
+
+impl Failures {
+    fn tell(&mut self, error: &io::Error) {
+        self.untold += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= FAILURES_EVERY) {
+            tracing::warn!(%error, failures = self.untold, "cannot accept a connection");
+            *self = Failures {
+                told: Some(Instant::now()),
+                untold: 0,
+            };
         }
     }
 }
@@ -93,7 +120,11 @@ async fn visit(
     let _ = stream.set_nodelay(true);
     let (guest, place) = match unless_stopped(&mut stop, received(&stream, peer, &kind, &gateway, &runtime)).await {
         Ok(received) => received,
-        Err(error) => return tracing::info!(client = %peer.ip(), %error, "no PROXY header, turned away"),
+        Err(error) => {
+            let error = Some(format!("no PROXY header: {error}"));
+            let turned = Turned::new(Refusal::ProxyHeader, "connect", peer.ip());
+            return Turned { error, ..turned }.log();
+        }
     };
     let mut visit = Visit::new(stream, guest, tls, gateway, runtime);
     if kind.tls == ListenerTls::Implicit {
@@ -111,7 +142,7 @@ async fn visit(
     // A broken connection needs no answer; the session's own end was answered.
     if Guarded(Box::pin(visit.run(&mut stop))).await.is_err() {
         let text = Line::literal("Internal error, please try again later");
-        visit.session.refuse(&Reply::new(421, (4, 3, 0), text));
+        visit.session.fail(Reply::new(421, (4, 3, 0), text));
         let _ = visit.flush().await;
         tracing::error!(client = %visit.guest.client, "a fault of ours ended this connection; please report it with the lines above");
     }
@@ -239,11 +270,20 @@ enum Step {
     /// Keep what gathered of a large message elsewhere.
     Take,
     /// A message is whole.
-    Message(Box<Transaction>, MessageNumber, Vec<u8>),
+    Message(Box<Whole>),
     /// The client wants TLS.
     Tls,
     /// A trusted proxy says who the client is.
     Xclient(Box<XclientAttributes>),
+}
+
+/// A message whose end has come.
+struct Whole {
+    transaction: Transaction,
+    number: MessageNumber,
+    last: Vec<u8>,
+    /// Why it is refused, whoever it is for, and the reply.
+    fault: Option<(Refusal, Reply)>,
 }
 
 impl Visit {
@@ -320,7 +360,7 @@ impl Visit {
                 Step::None => {}
                 Step::Closed => return Ok(()),
                 Step::Take => self.take().await,
-                Step::Message(transaction, number, last) => self.message(&transaction, number, last, stop).await,
+                Step::Message(whole) => self.message(*whole, stop).await,
                 Step::Tls => self.start_tls(stop).await?,
                 Step::Xclient(attributes) => self.xclient(&attributes),
             }
@@ -369,27 +409,62 @@ impl Visit {
                     if let Some(transaction) = self.session.transaction() {
                         self.envelope.begin(transaction);
                     }
-                    let reply = self.gateway.recipient(&self.runtime, &mut self.envelope, &path);
-                    self.session.answer(&reply);
+                    match self.gateway.recipient(&self.runtime, &mut self.envelope, &path) {
+                        Ok(reply) => self.session.answer(&reply),
+                        Err((why, reply)) => self.session.refuse_recipient(why, &reply),
+                    }
                     continue;
                 }
                 Ask::Message {
                     transaction,
-                    message,
-                    body,
-                } => Step::Message(Box::new(transaction), message, body),
+                    message: number,
+                    body: last,
+                } => Step::Message(Box::new(Whole {
+                    transaction,
+                    number,
+                    last,
+                    fault: None,
+                })),
+                Ask::Faulty {
+                    transaction,
+                    message: number,
+                    body: last,
+                    why,
+                    reply,
+                } => Step::Message(Box::new(Whole {
+                    transaction,
+                    number,
+                    last,
+                    fault: Some((why, reply)),
+                })),
                 // What stands behind it was sent in the clear, by whom nobody knows.
                 Ask::StartTls => return Step::Tls,
                 Ask::Xclient(attributes) => Step::Xclient(attributes),
             };
             self.rest = octets.to_vec();
+            self.tell_refused();
             return step;
         }
+        self.tell_refused();
         self.watch_transfer((before - octets.len()) as u64);
         if self.session.body_octets() >= TAKE_FROM_OCTETS {
             Step::Take
         } else {
             Step::None
+        }
+    }
+
+    /// One line for each refusal that ends something, one count for each.
+    fn tell_refused(&mut self) {
+        for refused in self.session.take_refused() {
+            if !refused.is_final {
+                METRICS.refused(refused.why);
+                continue;
+            }
+            let turned = Turned::of(&refused, self.guest.client);
+            // What a trusted proxy said that the client said stands above what the proxy says itself.
+            let helo = self.guest.hello().or(turned.helo);
+            Turned { helo, ..turned }.log();
         }
     }
 
@@ -414,8 +489,7 @@ impl Visit {
             self.give_up("Too many messages at this time, please try again later");
         }
         if is_slow {
-            tracing::info!(client = %self.guest.client, "the message came too slowly");
-            self.session.timed_out();
+            self.session.too_slow();
         }
     }
 
@@ -433,24 +507,26 @@ impl Visit {
         }
     }
 
-    async fn message(
-        &mut self,
-        transaction: &Transaction,
-        number: MessageNumber,
-        last: Vec<u8>,
-        stop: &mut watch::Receiver<Stop>,
-    ) {
-        self.envelope.begin(transaction);
+    async fn message(&mut self, whole: Whole, stop: &mut watch::Receiver<Stop>) {
+        let Whole {
+            transaction,
+            number,
+            last,
+            fault,
+        } = whole;
+        self.envelope.begin(&transaction);
         let envelope = self.envelope.take();
         let body = match self.intake.finish(number, last).await {
             Ok(body) => body,
             Err(error) => {
                 tracing::error!(client = %self.guest.client, %error, "a large message cannot be spooled and is deferred");
                 let text = Line::literal("No room for a message of this size now, please try again later");
-                return self.session.answer(&Reply::new(452, (4, 3, 1), text));
+                let reply = Reply::new(452, (4, 3, 1), text);
+                log_refused(&envelope, Refusal::NoRoom, &reply);
+                return self.session.answer(&reply);
             }
         };
-        let judged = self.judge(envelope, body);
+        let judged = self.judge(envelope, body, fault);
         tokio::select! {
             reply = judged => self.session.answer(&reply),
             _ = stop.wait_for(|stop| *stop == Stop::Now) => self.session.shutdown(),
@@ -459,14 +535,24 @@ impl Visit {
         self.room.give_back();
     }
 
-    fn judge(&self, envelope: Envelope, body: Body) -> impl Future<Output = Reply> + Send + use<> {
+    fn judge(
+        &self,
+        envelope: Envelope,
+        body: Body,
+        fault: Option<(Refusal, Reply)>,
+    ) -> impl Future<Output = Reply> + Send + use<> {
         let (gateway, runtime) = (self.gateway.clone(), self.runtime.clone());
         let arrival = Arrival {
             envelope,
             body: Arc::new(body),
             now: Zoned::now(),
         };
-        Box::pin(async move { gateway.message(&runtime, arrival).await })
+        Box::pin(async move {
+            match fault {
+                None => gateway.message(&runtime, arrival).await,
+                Some((why, reply)) => gateway.refuse_message(&runtime, arrival, why, reply).await,
+            }
+        })
     }
 
     /// RFC 3207 §4.2: both sides forget what was said.
@@ -481,7 +567,11 @@ impl Visit {
         let client = self.guest.client;
         unless_stopped(stop, self.wire.encrypt(&self.tls))
             .await
-            .inspect_err(|error| tracing::info!(%client, %error, "TLS handshake failed"))?;
+            .inspect_err(|error| {
+                let error = Some(format!("TLS handshake failed: {error}"));
+                let turned = Turned::new(Refusal::TlsHandshake, "STARTTLS", client);
+                Turned { error, ..turned }.log();
+            })?;
         self.session.tls_started();
         self.guest.tls = self.wire.tls_facts();
         self.envelope = Envelope::new(self.guest.clone());
@@ -505,6 +595,7 @@ impl Visit {
     }
 
     async fn flush(&mut self) -> io::Result<()> {
+        self.tell_refused();
         let output = std::mem::take(self.session.output());
         if output.is_empty() {
             return Ok(());

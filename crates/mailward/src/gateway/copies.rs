@@ -1,13 +1,17 @@
 //! Copies of one message for the quarantine, made whole before they go to a thread that may wait for the disk.
 
+use super::Runtime;
 use super::case::{Case, Progress};
 use super::headers::{self, Frame, Mark, Trace};
 use crate::body::Body;
 use crate::quarantine::{Copy, Held, KeepError, Quarantine};
 use jiff::Zoned;
-use mail::{Address, Domain, Line, ReversePath};
+use mail::{Address, Domain, Line, Message, ReversePath};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// What gives the reason of a refusal that is no check's.
+const PLUGIN_OF_SESSION: &str = "smtp";
 
 /// One message for some of its recipients.
 pub(super) struct Copies {
@@ -74,6 +78,47 @@ impl Copies {
             header_end: case.body.head.len() - case.message.body().len(),
             now: case.now.clone(),
             each: who.iter().map(each).collect(),
+        }
+    }
+
+    /// The copies of a message that no check has seen, for the recipients `whom`; one for each.
+    pub fn of_refused(
+        runtime: &Runtime,
+        trace: &Trace<'_>,
+        message: &Message<'_>,
+        body: &Arc<Body>,
+        reason: &Line,
+        whom: &[&Address],
+    ) -> Copies {
+        let own = own_domain(&runtime.config.smtp.hostname);
+        let each = |address: &&Address| {
+            let mark = Mark::Kept {
+                reason: reason.clone(),
+                plugin: PLUGIN_OF_SESSION.into(),
+            };
+            Each {
+                recipient: (*address).clone(),
+                domain: address.domain().unwrap_or(&own).clone(),
+                reason: reason.clone(),
+                plugin: PLUGIN_OF_SESSION.into(),
+                disposition: "reject",
+                frame: Frame::new(trace, &[address], &mark),
+            }
+        };
+        let raw = |name| message.first(name).map(|field| field.value().into_owned());
+        Copies {
+            id: trace.id.to_string(),
+            client: trace.envelope.client(),
+            host: trace.remote_host.clone(),
+            helo: trace.envelope.helo().clone(),
+            reverse_path: trace.envelope.reverse_path().clone(),
+            subject: raw("Subject"),
+            message_id: raw("Message-ID"),
+            fields: headers::kept_fields(message, &runtime.config),
+            body: body.clone(),
+            header_end: body.head.len() - message.body().len(),
+            now: trace.now.clone(),
+            each: whom.iter().map(each).collect(),
         }
     }
 

@@ -9,6 +9,7 @@ use judge::evidence::TlsFacts;
 use mail::smtp::client::Origin;
 use mail::smtp::command::{Dialect, MailParams};
 use mail::smtp::conduct::Conduct;
+use mail::smtp::refusal::Refusal;
 use mail::smtp::server::Transaction;
 use mail::smtp::xclient::XclientAttributes;
 use mail::{Address, Domain, ForwardPath, Line, Reply, ReversePath};
@@ -67,6 +68,11 @@ impl Guest {
             dialect: None,
             login: None,
         }
+    }
+
+    /// What a trusted proxy said that the client said in its greeting.
+    pub fn hello(&self) -> Option<&Line> {
+        self.hello.as_ref()
     }
 
     /// Becomes whom a trusted proxy speaks for. What it did not say stays as it was.
@@ -246,25 +252,26 @@ impl Envelope {
     }
 }
 
-fn no(code: u16, enhanced: (u8, u16, u16), text: String) -> Reply {
-    Reply::new(code, enhanced, Line::reason(text.as_bytes()))
+/// Why a recipient is not taken, and the reply.
+type No = (Refusal, Reply);
+
+fn no(why: Refusal, code: u16, enhanced: (u8, u16, u16), text: String) -> No {
+    (why, Reply::new(code, enhanced, Line::reason(text.as_bytes())))
 }
 
 impl Gateway {
     /// Answers RCPT; a positive answer has added the recipient.
-    pub fn recipient(&self, runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Reply {
-        match add(runtime, envelope, path) {
-            Ok(()) => Reply::new(
-                250,
-                (2, 1, 5),
-                Line::reason(format!("<{path}>, recipient ok").as_bytes()),
-            ),
-            Err(reply) => reply,
-        }
+    ///
+    /// # Errors
+    /// Why it is not added, and the reply.
+    pub fn recipient(&self, runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result<Reply, No> {
+        add(runtime, envelope, path)?;
+        let text = Line::reason(format!("<{path}>, recipient ok").as_bytes());
+        Ok(Reply::new(250, (2, 1, 5), text))
     }
 }
 
-fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result<(), Reply> {
+fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result<(), No> {
     let address = qualified(path, runtime.config.smtp.default_domain.as_ref())?;
     if envelope.is_relayed() {
         if !envelope.foreign.iter().any(|other| other.exact() == address.exact()) {
@@ -274,12 +281,14 @@ fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result
         return Ok(());
     }
     let Some(domain) = address.domain() else {
-        return Err(no(550, (5, 7, 1), format!("Relay attempt for {}", address.host())));
+        let text = format!("Relay attempt for {}", address.host());
+        return Err(no(Refusal::Relay, 550, (5, 7, 1), text));
     };
     let view = local(look_up(&runtime.domains, domain)).map_err(|why| match why {
-        NotLocal::Foreign => no(550, (5, 7, 1), format!("Relay attempt for {domain}")),
+        NotLocal::Foreign => no(Refusal::Relay, 550, (5, 7, 1), format!("Relay attempt for {domain}")),
         // What cannot be read was logged when it was tried, once.
         NotLocal::Unreadable => no(
+            Refusal::DomainUnavailable,
             451,
             (4, 3, 5),
             format!("{domain} cannot be looked up now, please try again later"),
@@ -288,7 +297,7 @@ fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result
     let hop = next_hop(runtime, &view)?;
     if envelope.hop.as_ref().is_some_and(|other| *other != hop) {
         let text = "This domain's mail goes elsewhere, please send it in another transaction".to_owned();
-        return Err(no(452, (4, 5, 3), text));
+        return Err(no(Refusal::OtherNextHop, 452, (4, 5, 3), text));
     }
     let facts = view.recipient(address, &envelope.judged_client(), &envelope.reverse_path);
     let recipient = Recipient::of(facts, view);
@@ -312,12 +321,15 @@ fn look_up(domains: &Domains, domain: &Domain) -> Found {
 }
 
 /// RFC 5321 §4.1.1.3: `postmaster` without a domain is valid wherever a domain is the default.
-fn qualified(path: &ForwardPath, default_domain: Option<&Domain>) -> Result<Address, Reply> {
+fn qualified(path: &ForwardPath, default_domain: Option<&Domain>) -> Result<Address, No> {
     match path {
         ForwardPath::Address(address) => Ok(plain(address)),
         ForwardPath::Postmaster => default_domain
             .and_then(|domain| Address::parse(&format!("postmaster@{domain}")).ok())
-            .ok_or_else(|| no(550, (5, 1, 1), "postmaster of which domain?".into())),
+            .ok_or_else(|| {
+                let text = "postmaster of which domain?".into();
+                no(Refusal::UnknownRecipient, 550, (5, 1, 1), text)
+            }),
     }
 }
 
@@ -332,7 +344,7 @@ fn plain(address: &Address) -> Address {
     Address::parse(&address.exact()).unwrap_or_else(|_| address.clone())
 }
 
-fn next_hop(runtime: &Runtime, view: &DomainView) -> Result<NextHop, Reply> {
+fn next_hop(runtime: &Runtime, view: &DomainView) -> Result<NextHop, No> {
     match view.next_hop() {
         None => Ok(runtime.config.deliver.clone()),
         Some(Ok(hop)) if runtime.config.is_ourselves(hop) => {
@@ -345,10 +357,10 @@ fn next_hop(runtime: &Runtime, view: &DomainView) -> Result<NextHop, Reply> {
     }
 }
 
-fn no_delivery(view: &DomainView) -> Reply {
+fn no_delivery(view: &DomainView) -> No {
     let text = format!(
         "mail for {} cannot be delivered now, please try again later",
         view.name()
     );
-    no(451, (4, 3, 5), text)
+    no(Refusal::DomainUnavailable, 451, (4, 3, 5), text)
 }

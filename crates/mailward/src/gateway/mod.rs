@@ -10,12 +10,14 @@ mod copies;
 mod envelope;
 mod headers;
 mod proofs;
+mod refuse;
 mod rejects;
 mod sent;
 
 pub use admit::{BodyRoom, Doors, Ticket};
 pub use envelope::{Envelope, Guest};
 pub use headers::{Seal, as_it_came, removed_octets};
+pub use refuse::log_refused;
 pub use rejects::released;
 pub use sent::is_automatic;
 
@@ -30,6 +32,7 @@ use crate::relay::{Deadline, Relays};
 use case::{Case, Progress, Target};
 use jiff::Zoned;
 use judge::verdict::{Disposition, Verdict};
+use mail::smtp::refusal::Refusal;
 use mail::{Line, Message, Reply};
 use rejects::GreylistedOctets;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -121,6 +124,8 @@ fn session_settings(config: &Config) -> mail::smtp::server::Settings {
         unrecognized_max: limits.unrecognized_commands,
         errors_max: limits.errors,
         text_line_max: usize::try_from(limits.text_line_length).unwrap_or(usize::MAX),
+        bare_lf: config.smtp.bare_lf,
+        bdat_bare_lf: config.smtp.bdat_bare_lf,
     }
 }
 
@@ -200,8 +205,8 @@ impl Gateway {
             now,
         } = arrival;
         let message = Message::parse(&body.head);
-        if let Some(reply) = unfit(&message) {
-            return reply;
+        if let Some((why, reply)) = unfit(&message) {
+            return self.refuse(runtime, &envelope, &body, &now, why, reply).await;
         }
         let received_s = now.timestamp().as_second();
         let content = Content {
@@ -257,21 +262,15 @@ fn targets<'a>(envelope: &'a Envelope, judged: &'a [JudgedRecipient]) -> Vec<Tar
 }
 
 /// A message that is refused whoever it is for.
-pub(crate) fn unfit(message: &Message<'_>) -> Option<Reply> {
+pub(crate) fn unfit(message: &Message<'_>) -> Option<(Refusal, Reply)> {
     if message.header_is_oversized() {
-        return Some(Reply::new(
-            554,
-            (5, 6, 0),
-            Line::literal("The message's header is too large"),
-        ));
+        let reply = Reply::new(554, (5, 6, 0), Line::literal("The message's header is too large"));
+        return Some((Refusal::HeaderTooLarge, reply));
     }
     let hops = message.fields().iter().filter(|field| field.is("Received")).count();
     (hops > RECEIVED_MAX).then(|| {
-        Reply::new(
-            554,
-            (5, 4, 6),
-            Line::literal("Too many hops: the message goes in circles"),
-        )
+        let text = Line::literal("Too many hops: the message goes in circles");
+        (Refusal::TooManyHops, Reply::new(554, (5, 4, 6), text))
     })
 }
 

@@ -18,6 +18,7 @@ pub use text::{Door, Readings, exposition};
 use judge::checks::Check;
 use judge::reason::Source;
 use mail::Reply;
+use mail::smtp::refusal::Refusal;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ const MESSAGE_BOUNDS_S: [f64; 14] = [
 const STORE_BOUNDS_S: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0];
 
 /// Why a client was turned away at the door.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TurnedAway {
     /// The machine's load.
     Load,
@@ -60,6 +61,13 @@ pub enum TurnedAway {
 }
 
 const TURNED_AWAY: [&str; 3] = ["load", "connections", "client_network"];
+
+impl TurnedAway {
+    /// Its name in logs and counts.
+    pub fn word(self) -> &'static str {
+        TURNED_AWAY[self as usize]
+    }
+}
 
 /// A number that only grows.
 #[derive(Debug)]
@@ -123,6 +131,7 @@ pub struct Metrics {
     message_time: Histogram<{ MESSAGE_BOUNDS_S.len() }>,
     connections: Counter,
     turned_away: [Counter; TURNED_AWAY.len()],
+    refusals: [Counter; Refusal::ALL.len()],
     store_begin_time: Histogram<{ STORE_BOUNDS_S.len() }>,
     store_begin_failures: Counter,
     /// How each next hop fares.
@@ -139,6 +148,7 @@ impl Metrics {
             message_time: Histogram::new(MESSAGE_BOUNDS_S),
             connections: Counter::new(),
             turned_away: [const { Counter::new() }; TURNED_AWAY.len()],
+            refusals: [const { Counter::new() }; Refusal::ALL.len()],
             store_begin_time: Histogram::new(STORE_BOUNDS_S),
             store_begin_failures: Counter::new(),
             hops: Hops::new(),
@@ -178,6 +188,21 @@ impl Metrics {
         self.turned_away[why as usize].add(1);
     }
 
+    /// A session refused something.
+    pub fn refused(&self, why: Refusal) {
+        self.refusals[why as usize].add(1);
+    }
+
+    /// Clients that were turned away, by reason; those reasons that there were.
+    pub fn by_turned_away(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        named(TURNED_AWAY.into_iter().zip(&self.turned_away))
+    }
+
+    /// What sessions refused, by reason; those reasons that there were.
+    pub fn by_refusal(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        named(Refusal::ALL.iter().map(|why| why.word()).zip(&self.refusals))
+    }
+
     /// An intent was recorded, or not.
     pub fn store_began(&self, took: Duration, is_recorded: bool) {
         self.store_begin_time.took(took);
@@ -188,10 +213,7 @@ impl Metrics {
 
     /// Messages and recipients by what became of them, those that there were.
     pub fn by_disposition(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counts = DISPOSITIONS.into_iter().zip(&self.dispositions);
-        counts
-            .map(|(word, counter)| (word, counter.count()))
-            .filter(|(_, n)| *n > 0)
+        named(DISPOSITIONS.into_iter().zip(&self.dispositions))
     }
 
     /// Clients that came in, and that were turned away.
@@ -206,6 +228,13 @@ impl Metrics {
     pub fn store_begins(&self) -> (u64, u64) {
         (self.store_begin_time.count.count(), self.store_begin_failures.count())
     }
+}
+
+/// Those that have counted something.
+fn named<'a>(counts: impl Iterator<Item = (&'static str, &'a Counter)>) -> impl Iterator<Item = (&'static str, u64)> {
+    counts
+        .map(|(word, counter)| (word, counter.count()))
+        .filter(|(_, n)| *n > 0)
 }
 
 fn decider_slot(decider: Option<Source>) -> usize {

@@ -2,6 +2,7 @@
 
 use super::{Counter, DECIDERS, DISPOSITIONS, Histogram, Metrics, TURNED_AWAY};
 use judge::checks::table;
+use mail::smtp::refusal::Refusal;
 use std::fmt::{Display, Write as _};
 
 /// What is not counted but read when somebody asks. `None` is what this process has nothing to do with.
@@ -104,6 +105,12 @@ fn doors(out: &mut Text, metrics: &Metrics, readings: &Readings) {
         "SMTP connections that were answered 421 at once.",
         "reason",
         TURNED_AWAY.into_iter().zip(&metrics.turned_away),
+    );
+    out.family(
+        "mailward_refusals_total",
+        "What SMTP sessions refused by themselves, before any check: commands, messages, connections.",
+        "reason",
+        Refusal::ALL.iter().map(|why| why.word()).zip(&metrics.refusals),
     );
 }
 

@@ -190,12 +190,30 @@ fn the_limits_of_a_message_are_those_of_data() {
             "{chunks:?}: {reply:?}"
         );
     }
-    // A size that nobody has is refused before a single octet of it was kept.
+    // Of a size past the limit nothing is kept, but it is read; what no connection lives to carry is not waited for.
     let mut client = Client::greeted(gateway.addr());
     client.begin(&mail(b""));
-    client.send(b"BDAT 18446744073709551615 LAST\r\n").expect("it is read");
+    client.send(b"BDAT 999999999 LAST\r\n").expect("it is read");
     client.send(&[b'x'; 100_000]).expect("it is read");
     let reply = client.command("NOOP").expect("a last word");
     assert_eq!(reply.code, 421, "all that follows is the chunk's: {reply:?}");
     assert_eq!(sink.taken().len(), 1);
+}
+
+#[test]
+fn a_chunk_of_a_length_past_any_number_is_answered_at_once() {
+    // Its octets were waited for until the time was over.
+    let sink = Sink::start();
+    let gateway = setup(&sink).start();
+    for octets in [
+        "18446744073709551617",
+        "18446744073709551615",
+        "99999999999999999999999999",
+    ] {
+        let mut client = Client::greeted(gateway.addr());
+        client.begin(&mail(b""));
+        let reply = client.command(&format!("BDAT {octets} LAST")).expect("a reply");
+        assert_eq!((reply.code, &reply.text()[..5]), (552, "5.3.4"), "{reply:?}");
+        assert!(client.closed());
+    }
 }

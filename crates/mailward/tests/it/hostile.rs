@@ -67,6 +67,7 @@ fn smuggling(end: &str) -> Vec<u8> {
 fn the_next_hop_sees_exactly_the_messages_that_were_judged() {
     let sink = Sink::start();
     let gateway = setup(&sink).start();
+    let mut ids = Vec::new();
     for bytewise in [false, true] {
         for (end, refused) in ENDS {
             let before = sink.taken().len();
@@ -81,6 +82,7 @@ fn the_next_hop_sees_exactly_the_messages_that_were_judged() {
             let reply = client.reply().expect("one answer");
             let expected = if refused { (554, "5.5.2") } else { (250, "2.0.0") };
             assert_eq!((reply.code, &reply.text()[..5]), expected, "{end:?}: {reply:?}");
+            ids.extend(reply.id().filter(|_| refused));
             assert_eq!(client.command("QUIT").expect("no second answer").code, 221, "{end:?}");
             let taken = sink.taken();
             assert_eq!(taken.len() - before, usize::from(!refused), "{end:?}");
@@ -91,9 +93,21 @@ fn the_next_hop_sees_exactly_the_messages_that_were_judged() {
             assert!(taken.iter().all(|taken| taken.rcpts == ["foo@example.com"]), "{end:?}");
         }
     }
+    // What was refused is kept, and is one message again when it is released.
+    let refused = ids.len();
+    assert_eq!(boxes::held(&gateway.spam()).len(), refused);
+    let before = sink.taken().len();
+    let release: Vec<&str> = ["quarantine", "release"]
+        .into_iter()
+        .chain(ids.iter().map(String::as_str))
+        .collect();
+    assert!(gateway.command(&release).status.success());
+    let taken = sink.taken();
+    assert_eq!(taken.len() - before, refused);
     assert!(
-        boxes::held(&gateway.spam()).is_empty(),
-        "a message of that form is not kept"
+        taken
+            .iter()
+            .all(|taken| taken.from == "alice@sender.example" && taken.rcpts == ["foo@example.com"])
     );
 }
 

@@ -42,6 +42,7 @@ mod observed;
 mod ops;
 mod origin;
 mod postfix;
+mod refusals;
 mod relaying;
 mod reputation;
 mod rig;

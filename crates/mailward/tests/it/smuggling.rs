@@ -15,7 +15,7 @@ use crate::support::private_exim::{self, PrivateExim};
 use crate::support::private_postfix::{self, PrivatePostfix};
 use crate::support::sink::{Script, Sink};
 
-/// The ends, and whether a text that holds one is refused for its bare CR or LF.
+/// The ends, and whether a text that holds one is refused by DATA for its bare CR or LF. By BDAT none is.
 const ENDS: [(&str, bool); 24] = [
     ("\n.\n", true),
     ("\n.\r\n", true),
@@ -84,8 +84,17 @@ fn send(gateway: &Gateway, by: By, message: &[u8], cut: usize) -> Reply {
     reply
 }
 
-/// Sends the whole matrix; the names of what was taken.
+fn has_bare_cr(text: &str) -> bool {
+    text.replace("\r\n", "").contains('\r')
+}
+
+/// Sends the whole matrix; the names of what was taken. By DATA a bare LF is refused.
 fn run(gateway: &Gateway) -> BTreeSet<String> {
+    run_all(gateway, false)
+}
+
+/// The same where a bare LF by DATA may be normalized.
+fn run_all(gateway: &Gateway, normalizes: bool) -> BTreeSet<String> {
     let mut taken = BTreeSet::new();
     for by in [By::Data, By::Bdat] {
         let real = (by == By::Bdat).then_some((REAL, false));
@@ -94,6 +103,7 @@ fn run(gateway: &Gateway) -> BTreeSet<String> {
                 let name = format!("{by:?}.{n}.{offset}@load.example");
                 let (message, at) = smuggling(&name, end);
                 let reply = send(gateway, by, &message, at + offset);
+                let refused = refused && by == By::Data && (!normalizes || has_bare_cr(end));
                 let expected = if refused { (554, "5.5.2") } else { (250, "2.0.0") };
                 assert_eq!(
                     (reply.code, &reply.text()[..5]),
@@ -109,12 +119,15 @@ fn run(gateway: &Gateway) -> BTreeSet<String> {
     taken
 }
 
-fn gateway(target: &str) -> Gateway {
+fn setup(target: &str) -> Setup {
     Setup::new()
         .srv(&["example.com/users/valid/*"])
         .before(target)
         .set("limits.connections_per_client", "1000")
-        .start()
+}
+
+fn gateway(target: &str) -> Gateway {
+    setup(target).start()
 }
 
 const LAST: &str = "last@load.example";
@@ -150,6 +163,21 @@ fn the_laxest_next_hop_there_could_be_sees_exactly_the_messages_that_were_judged
     };
     settle(taken, &of("foo@example.com"), &of("boss@example.com"));
     assert!(sink.taken().iter().all(|taken| taken.from == "alice@sender.example"));
+}
+
+#[test]
+fn where_a_bare_lf_is_normalized_the_laxest_next_hop_sees_no_more_messages_either() {
+    let sink = Sink::scripted(Script::default().lax());
+    let gateway = setup(&sink.target()).set("smtp.bare_lf", "\"normalize\"").start();
+    let taken = run_all(&gateway, true);
+    send_last(&gateway);
+    let of = |rcpt: &str| -> Vec<Vec<u8>> {
+        let all = sink.taken().into_iter();
+        all.filter(|taken| taken.rcpts.iter().any(|r| r == rcpt))
+            .map(|taken| taken.message)
+            .collect()
+    };
+    settle(taken, &of("foo@example.com"), &of("boss@example.com"));
 }
 
 #[test]

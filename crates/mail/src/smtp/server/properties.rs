@@ -121,14 +121,15 @@ fn has_bare_line_break(text: &[u8]) -> bool {
     text.contains(['\r', '\n'])
 }
 
-/// What a text comes to by BDAT, told in the plainest way: nothing in it ends it.
-fn by_bdat(text: &[u8]) -> Option<Vec<u8>> {
-    let end: &[u8] = if text.is_empty() || text.ends_with(b"\r\n") {
-        b""
-    } else {
-        b"\r\n"
+/// What a text comes to by BDAT, told in the plainest way: nothing in it ends it, and each LF ends a line.
+fn by_bdat(text: &[u8]) -> Vec<u8> {
+    let text = latin1(text);
+    let plain = |line: &str| {
+        let line = line.strip_suffix("\r\n").or(line.strip_suffix('\n')).unwrap_or(line);
+        line.replace('\r', " ") + "\r\n"
     };
-    (!has_bare_line_break(text)).then(|| [text, end].concat())
+    let lines: String = text.split_inclusive('\n').map(plain).collect();
+    lines.chars().map(|c| c as u8).collect()
 }
 
 /// What the octets behind DATA come to, and how many of them are the message: the first `CRLF . CRLF` ends it, where a
@@ -187,7 +188,7 @@ const SMUGGLED: &[u8] = b"RSET\r\nMAIL FROM:<evil@bank.example>\r\nRCPT TO:<x@si
 fn by_bdat_no_end_is_an_end_wherever_the_chunk_is_cut() {
     for end in ENDS {
         let text = [b"text", end, SMUGGLED].concat();
-        let expected: Vec<_> = by_bdat(&text).into_iter().collect();
+        let expected = vec![by_bdat(&text)];
         for cut in 0..=text.len() {
             let sent = chunks(&text, [cut]);
             for manner in [WHOLE, taken(1), taken(7)] {
@@ -315,7 +316,7 @@ proptest! {
                 }
                 Form::Chunks(size) => {
                     input.extend(chunks(&text, std::iter::repeat_n(*size, text.len() / size)));
-                    expected.extend(by_bdat(&text));
+                    expected.push(by_bdat(&text));
                 }
             }
         }

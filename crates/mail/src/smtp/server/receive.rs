@@ -1,26 +1,28 @@
 //! How a session receives a message: DATA, or BDAT chunk by chunk.
 
-use super::{Ask, MessageNumber, Refusal, Session, Stage, Transaction};
-use crate::limits::CHUNK_OCTETS_UNCOUNTED;
+use super::{Ask, ChunkRefusal, MessageNumber, Session, Stage, Transaction};
+use crate::limits::{CHUNK_OCTETS_READ_MAX, CHUNK_OCTETS_UNCOUNTED};
 use crate::reply::Reply;
 use crate::smtp::bdat;
 use crate::smtp::bdat::Chunk;
 use crate::smtp::command::Dialect;
 use crate::smtp::conduct::Group;
 use crate::smtp::data;
+use crate::smtp::data::DataFault;
 use crate::smtp::incoming::{Failure, Incoming};
+use crate::smtp::refusal::Refusal;
 use crate::smtp::replies;
 
 impl Session {
     /// Why no message may begin now.
-    fn message_refusal(&self) -> Option<Reply> {
+    fn message_refusal(&self) -> Option<(Refusal, Reply)> {
         match &self.transaction {
-            None => Some(replies::mail_first()),
+            None => Some((Refusal::OutOfOrder, replies::mail_first())),
             // RFC 5321 §3.3 allows 503 or 554; 554 when the client did give recipients.
             Some(transaction) if transaction.recipients.is_empty() => Some(if self.recipient_refused {
-                replies::no_recipients()
+                (Refusal::NoRecipients, replies::no_recipients())
             } else {
-                replies::rcpt_first()
+                (Refusal::OutOfOrder, replies::rcpt_first())
             }),
             Some(_) => None,
         }
@@ -32,14 +34,15 @@ impl Session {
     }
 
     pub(super) fn data_command(&mut self) {
-        if let Some(refusal) = self.message_refusal() {
-            return self.reject(&refusal);
+        if let Some((why, reply)) = self.message_refusal() {
+            return self.reject(why, reply);
         }
         if self.chunks.is_some() {
-            return self.reject(&replies::chunks_begun());
+            return self.reject(Refusal::OutOfOrder, replies::chunks_begun());
         }
         self.say(&replies::send_message());
-        let decoder = data::Decoder::new(self.settings.size_max, self.settings.text_line_max);
+        let settings = &self.settings;
+        let decoder = data::Decoder::new(settings.size_max, settings.text_line_max, settings.bare_lf);
         self.stage = Stage::Data(Incoming::new(decoder, self.next_message()));
     }
 
@@ -49,41 +52,75 @@ impl Session {
         };
         let number = incoming.number();
         let end = incoming.feed(input)?;
-        self.stage = Stage::Command;
         // RFC 2920 §3.1: the end of a message may begin a group.
         self.pipelined(Group::GoesOn, !input.is_empty());
         match end {
             Ok(body) => return self.hand_over(number, body),
-            Err(Failure::Fault(fault)) => self.reject(&replies::message_refused(fault, self.settings.size_max)),
-            Err(Failure::GivenUp(reply)) => self.say(&reply),
+            Err(Failure::Faulty(fault, body)) => return self.hand_over_faulty(number, body, fault),
+            Err(Failure::Fault(fault)) => {
+                let reply = replies::message_refused(fault, self.settings.size_max);
+                self.reject_finally(fault.into(), reply);
+            }
+            Err(Failure::GivenUp(reply)) => {
+                self.say(&reply);
+                self.tell(self.refusal(Refusal::NoRoom, *reply));
+            }
+        }
+        if !self.is_closing() {
+            self.stage = Stage::Command;
         }
         self.transaction = None;
         None
     }
 
-    fn hand_over(&mut self, message: MessageNumber, body: Vec<u8>) -> Option<Ask> {
+    fn ended(&mut self, is_faulty: bool) -> Option<Transaction> {
+        self.stage = Stage::Command;
         let mut transaction = self.transaction.take()?;
         transaction.conduct = self.conduct;
         self.stage = Stage::AskedMessage {
             utf8: transaction.params.smtputf8,
+            is_faulty,
         };
+        Some(transaction)
+    }
+
+    fn hand_over(&mut self, message: MessageNumber, body: Vec<u8>) -> Option<Ask> {
         Some(Ask::Message {
-            transaction,
+            transaction: self.ended(false)?,
             message,
             body,
         })
     }
 
+    fn hand_over_faulty(&mut self, message: MessageNumber, body: Vec<u8>, fault: DataFault) -> Option<Ask> {
+        Some(Ask::Faulty {
+            transaction: self.ended(true)?,
+            message,
+            body,
+            why: fault.into(),
+            reply: replies::message_refused(fault, self.settings.size_max),
+        })
+    }
+
     /// RFC 3030 §2: whatever is wrong with the command, the octets behind it are no commands; they are read, and then
     /// it is answered. A refused chunk ends the transaction, so that no message lacks one.
+    ///
+    /// Departs from it for a chunk of which no connection lives to see the end: that is answered at once.
     pub(super) fn bdat(&mut self, chunk: Chunk) -> Option<Ask> {
+        if chunk.octets > self.settings.size_max.max(CHUNK_OCTETS_READ_MAX) {
+            self.end(Refusal::TooLarge, replies::chunk_too_large(self.settings.size_max));
+            return None;
+        }
         let refusal = match &self.chunks_refused {
-            Some(reply) => Some(Refusal::Told(reply.clone())),
-            None => self.chunk_refusal().map(|reply| Refusal::Error(Box::new(reply))),
+            Some(reply) => Some(ChunkRefusal::Told(reply.clone())),
+            None => self
+                .chunk_refusal()
+                .map(|(why, reply)| ChunkRefusal::Error(why, Box::new(reply))),
         };
         if refusal.is_none() {
             let mut incoming = self.chunks.take().unwrap_or_else(|| {
-                let decoder = bdat::Decoder::new(self.settings.size_max, self.settings.text_line_max);
+                let settings = &self.settings;
+                let decoder = bdat::Decoder::new(settings.size_max, settings.text_line_max, settings.bdat_bare_lf);
                 Box::new(Incoming::new(decoder, self.next_message()))
             });
             incoming.begin_chunk(chunk.octets);
@@ -100,10 +137,10 @@ impl Session {
         None
     }
 
-    fn chunk_refusal(&self) -> Option<Reply> {
+    fn chunk_refusal(&self) -> Option<(Refusal, Reply)> {
         let offered = |t: &Transaction| t.hello.dialect == Dialect::Esmtp;
         match &self.transaction {
-            Some(transaction) if !offered(transaction) => Some(replies::bdat_needs_ehlo()),
+            Some(transaction) if !offered(transaction) => Some((Refusal::OutOfOrder, replies::bdat_needs_ehlo())),
             _ => self.message_refusal(),
         }
     }
@@ -126,8 +163,7 @@ impl Session {
         self.end_chunk(chunk, refusal)
     }
 
-    fn end_chunk(&mut self, chunk: Chunk, refusal: Option<Refusal>) -> Option<Ask> {
-        self.stage = Stage::Command;
+    fn end_chunk(&mut self, chunk: Chunk, refusal: Option<ChunkRefusal>) -> Option<Ask> {
         let refusal = match (refusal, &mut self.chunks) {
             (None, Some(incoming)) => {
                 let number = incoming.number();
@@ -138,6 +174,7 @@ impl Session {
                 };
                 match end {
                     Ok(None) => {
+                        self.stage = Stage::Command;
                         self.chunk_taken(chunk);
                         return None;
                     }
@@ -145,14 +182,22 @@ impl Session {
                         self.chunks = None;
                         return self.hand_over(number, body);
                     }
-                    Err(Failure::Fault(fault)) => {
-                        Refusal::Error(Box::new(replies::message_refused(fault, self.settings.size_max)))
+                    Err(Failure::Faulty(fault, body)) => {
+                        self.chunks = None;
+                        return self.hand_over_faulty(number, body, fault);
                     }
-                    Err(Failure::GivenUp(reply)) => Refusal::Told(reply),
+                    Err(Failure::Fault(fault)) => {
+                        let reply = replies::message_refused(fault, self.settings.size_max);
+                        ChunkRefusal::Error(fault.into(), Box::new(reply))
+                    }
+                    Err(Failure::GivenUp(reply)) => ChunkRefusal::GivenUp(reply),
                 }
             }
             (Some(refusal), _) => refusal,
-            (None, None) => return None,
+            (None, None) => {
+                self.stage = Stage::Command;
+                return None;
+            }
         };
         self.refuse_chunk(chunk, refusal);
         None
@@ -166,17 +211,33 @@ impl Session {
         }
     }
 
-    fn refuse_chunk(&mut self, chunk: Chunk, refusal: Refusal) {
+    fn refuse_chunk(&mut self, chunk: Chunk, refusal: ChunkRefusal) {
+        // A refused chunk ends a transaction, if there is one.
+        let ends = self.transaction.is_some();
         let reply = match refusal {
-            Refusal::Error(reply) => {
-                self.reject(&reply);
+            ChunkRefusal::Error(why, reply) if ends => {
+                let mut refused = self.refusal(why, (*reply).clone());
+                refused.stage = "BDAT";
+                self.reject_as(refused);
                 reply
             }
-            Refusal::Told(reply) => {
+            ChunkRefusal::Error(why, reply) => {
+                self.reject(why, (*reply).clone());
+                reply
+            }
+            ChunkRefusal::GivenUp(reply) => {
+                self.say(&reply);
+                self.tell(self.refusal(Refusal::NoRoom, (*reply).clone()));
+                reply
+            }
+            ChunkRefusal::Told(reply) => {
                 self.say(&reply);
                 reply
             }
         };
+        if !self.is_closing() {
+            self.stage = Stage::Command;
+        }
         self.reset();
         self.chunks_refused = (!chunk.is_last && !self.is_closing()).then_some(reply);
     }

@@ -22,7 +22,7 @@ const ENVELOPE: &[u8] = b"EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\n";
 
 #[test]
 fn an_idle_session_is_small() {
-    assert!(size_of::<Session>() <= 400, "{}", size_of::<Session>());
+    assert!(size_of::<Session>() <= 416, "{}", size_of::<Session>());
     let mut driver = driver();
     let message = b"0123456789\r\n".repeat(5000);
     driver.feed(
@@ -56,7 +56,7 @@ fn a_message_that_is_given_up_is_read_to_its_end_and_answered_so() {
 }
 
 #[test]
-fn a_message_with_a_fault_is_not_kept() {
+fn a_message_with_a_fault_is_kept_until_it_is_too_large() {
     let mut driver = driver();
     driver.feed(
         b"HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\nx\ny",
@@ -64,7 +64,24 @@ fn a_message_with_a_fault_is_not_kept() {
     );
     driver.feed(&b"0123456789\r\n".repeat(5000), pieces(4096));
     assert_eq!(driver.session.expects(), Expects::Data);
+    assert!(driver.session.body_octets() > 60_000);
+    driver.feed(&b"0123456789\r\n".repeat(5000), pieces(4096));
+    assert_eq!(driver.session.expects(), Expects::Data);
     assert_eq!(driver.session.body_octets(), 0);
+}
+
+#[test]
+fn refusals_that_nobody_asks_for_are_bounded() {
+    let mut settings = settings();
+    (settings.recipients_max, settings.commands_max) = (1, 100_000);
+    let mut session = Session::new(Arc::new(settings));
+    session.greet();
+    session.advance(&mut &ENVELOPE[..]);
+    session.answer(&replies::noop());
+    session.advance(&mut &b"RCPT TO:<a@b.example>\r\n".repeat(10_000)[..]);
+    assert_eq!(session.take_refused().len(), REFUSALS_HELD_MAX);
+    session.advance(&mut &b"RCPT TO:<a@b.example>\r\n"[..]);
+    assert_eq!(session.take_refused().len(), 1);
 }
 
 #[test]
@@ -171,7 +188,7 @@ fn limits_of_the_connection_outlive_starttls_and_xclient() {
 fn of_a_chunk_that_says_it_is_past_the_limit_nothing_is_held() {
     let mut driver = driver();
     driver.feed(ENVELOPE, pieces(100));
-    driver.feed(b"BDAT 99999999999999999999999 LAST\r\n", pieces(100));
+    driver.feed(b"BDAT 99999999 LAST\r\n", pieces(100));
     for _ in 0..50 {
         driver.feed(&b"0123456789\r\n".repeat(500), pieces(4096));
         assert_eq!(driver.session.expects(), Expects::Data);
@@ -179,6 +196,24 @@ fn of_a_chunk_that_says_it_is_past_the_limit_nothing_is_held() {
     }
     driver.session.timed_out();
     assert!(driver.session.is_closing() && driver.messages.is_empty());
+}
+
+#[test]
+fn a_chunk_that_no_connection_lives_to_carry_is_answered_at_once() {
+    // Its octets were waited for until the time was over, and the client never heard why.
+    for octets in ["18446744073709551615", "18446744073709551617", "4294967297"] {
+        for envelope in [ENVELOPE, b"EHLO c\r\n"] {
+            let mut driver = driver();
+            driver.feed(envelope, pieces(100));
+            driver.feed(format!("BDAT {octets} LAST\r\n").as_bytes(), pieces(100));
+            let said = String::from_utf8(driver.output).unwrap();
+            assert!(
+                said.ends_with("552 5.3.4 Message is larger than 100000 octets, closing connection\r\n"),
+                "{said}"
+            );
+            assert!(driver.session.is_closing());
+        }
+    }
 }
 
 #[test]
