@@ -6,7 +6,8 @@
 //! - [`zones`]: which DNS lists work. - [`virus`]: the virus scanner.
 //! - [`domains`]: the tree of plain files that decides. - [`quarantine`]: what was refused or held.
 //! - [`config`]: what an operator can set. - [`observe`]: logs. - [`metrics`]: counts. - [`cli`]: the commands.
-//! - [`judgement`]: asks what a verdict needs: [`dns`], DNS lists ([`zones`]), the scanner ([`virus`]).
+//! - [`judgement`]: one judgement for every way in; asks what a verdict needs: [`dns`], DNS lists ([`zones`]), the
+//!   scanner ([`virus`]). [`client`]: who sent a message here.
 //! - [`process`]: what the daemon may, and whom it becomes. - [`notify`]: what systemd is told of it.
 
 // They panic when nobody reads any more; `cli::say` does not.
@@ -14,6 +15,7 @@
 
 pub mod body;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod dns;
 pub mod domains;

@@ -46,25 +46,25 @@ impl Spec {
     }
 }
 
-/// A place in the order of judgement (`judgement.md` 3 of the specification), first to last.
+/// A place in the order of judgement, first to last, with its number in the specification (`judgement.md` 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// 5: the operator's plain checks.
-    Plain,
-    /// 6: rates of a client network.
-    Rate,
-    /// 8: viruses. Never shadowed, and no whitelist entry overrules it.
-    Virus,
-    /// 9: what the author domain's owner says.
-    Dmarc,
-    /// 10: what the mailbox remembers of the sender.
-    Reputation,
-    /// 11: what is held against a sender of whom little is known.
-    Strangers,
-    /// 12: first-time senders have to come again.
-    Greylisting,
-    /// 13: content and links.
-    Content,
+    /// The operator's plain checks.
+    Plain = 5,
+    /// Rates of a client network.
+    Rate = 6,
+    /// Viruses. Never shadowed, and no whitelist entry overrules it.
+    Virus = 8,
+    /// What the author domain's owner says.
+    Dmarc = 9,
+    /// What the mailbox remembers of the sender.
+    Reputation = 10,
+    /// What is held against a sender of whom little is known.
+    Strangers = 11,
+    /// First-time senders have to come again.
+    Greylisting = 12,
+    /// Content and links.
+    Content = 13,
 }
 
 impl Place {
@@ -149,11 +149,11 @@ pub enum Keys {
     /// `domains`.
     Domains,
     /// How much one network may send.
-    Rate,
+    Rate = 6,
     /// What follows where the owner asks for suspicion only, and whose ARC results count.
-    Dmarc,
+    Dmarc = 9,
     /// How long strangers wait.
-    Greylisting,
+    Greylisting = 12,
     /// From which probabilities on a message is junk.
     Junk,
     /// From what weight on, and which hosts.

@@ -1,8 +1,7 @@
 //! What stands in the parts: text, pages, links, attachments; and how the parts are put together.
 
-use super::headers::magnitude;
 use super::origin::host;
-use super::sink::Sink;
+use super::sink::{Sink, magnitude};
 use super::words::{self, shape};
 use crate::auth::org::PublicSuffixes;
 use crate::links::Links;

@@ -1,6 +1,6 @@
 //! Header fields: the words in them, which there are and in which order.
 
-use super::sink::Sink;
+use super::sink::{Sink, magnitude};
 use super::words::{self, shape};
 use mail::mime::decode_words;
 use mail::{Field, Message};
@@ -221,14 +221,6 @@ fn subject(octets: &[u8], text: &str, sink: &mut Sink) {
         sink.shape("subject", "gap");
     }
     sink.shape("subject length", &magnitude(text.chars().count()));
-}
-
-/// A number's size, roughly.
-pub(super) fn magnitude(number: usize) -> String {
-    match number {
-        0..=3 => number.to_string(),
-        _ => format!("2^{}", number.ilog2()),
-    }
 }
 
 /// Names and addresses of a field that has them; the address's domain, and its organization, count by themselves.

@@ -1,7 +1,6 @@
 //! Where a message came from, as it says itself: Received fields, identifiers, signatures, and what should agree.
 
-use super::headers::magnitude;
-use super::sink::Sink;
+use super::sink::{Sink, magnitude};
 use super::words::shape;
 use crate::auth::org::PublicSuffixes;
 use mail::{Domain, Message, received};

@@ -123,3 +123,11 @@ fn pair(kind: Kind, before: u64, word: u64) -> u64 {
     mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ mixed >> 31
 }
+
+/// A number's size, roughly.
+pub(super) fn magnitude(number: usize) -> String {
+    match number {
+        0..=3 => number.to_string(),
+        _ => format!("2^{}", number.ilog2()),
+    }
+}

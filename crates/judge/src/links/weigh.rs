@@ -9,7 +9,7 @@ use crate::auth::author::Author;
 use crate::auth::dkim::DkimResult;
 use crate::auth::dmarc::DmarcResult;
 use crate::auth::spf::SpfResult;
-use crate::evidence::Origin;
+use crate::origin::Origin;
 use mail::{Domain, Line, REASON_CHARS_MAX, ReversePath};
 use serde::{Deserialize, Serialize};
 

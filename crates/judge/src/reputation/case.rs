@@ -4,9 +4,10 @@
 //! text is an absent value, but for local parts, which may be empty.
 
 use super::history::HistoryUnavailable;
+use super::history::Repute;
 use super::plain::PlainHistory;
 use super::sender::{AuthorClaim, HeloClaim, ReversePathClaim, Sender, networks};
-use super::standing::{Method, Repute, Standing};
+use super::standing::{Method, Standing};
 use super::table::standing;
 use crate::auth::org::PublicSuffixes;
 use mail::{Domain, Line, MailboxId};

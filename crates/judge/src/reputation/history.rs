@@ -8,6 +8,16 @@ use mail::{Domain, Line, MailboxId};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
+/// What a sender is held to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repute {
+    /// Its mail is junk.
+    Junk,
+    /// Its mail is welcome.
+    NotJunk,
+}
+
 /// By what somebody who wrote is known. Values are compared as they stand here: domains as A-labels, local parts
 /// lower-cased, addresses masked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

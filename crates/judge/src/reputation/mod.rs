@@ -20,11 +20,11 @@ mod tests;
 mod thresholds;
 
 pub use case::{Case, Outcome};
-pub use history::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity, Scope, Votes};
+pub use history::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity, Repute, Scope, Votes};
 pub use letter::{Letter, Opened, Trust};
 pub use plain::PlainHistory;
 pub(crate) use sender::mask_bits;
-pub use sender::{AuthorClaim, HeloClaim, ReversePathClaim, Sender, networks};
+pub use sender::{AuthorClaim, HeloClaim, ReversePathClaim, Sender, SenderEvidence, networks};
 pub use shared::{Shared, shared};
-pub use standing::{Answer, Method, Repute, Standing, Step};
+pub use standing::{Answer, Method, Standing, Step};
 pub use table::{QUESTIONS_MAX, standing};

@@ -7,8 +7,9 @@ use crate::auth::dmarc::DmarcResult;
 use crate::auth::iprev::IprevResult;
 use crate::auth::org::PublicSuffixes;
 use crate::auth::spf::{Spf, SpfResult};
-use crate::evidence::{Fact, MessageFacts};
-use mail::{Address, Domain, Line, LocalPart};
+use crate::fact::Fact;
+use crate::origin::Origin;
+use mail::{Address, Domain, Line, LocalPart, ReversePath};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -68,6 +69,19 @@ pub struct HeloClaim {
     pub is_validated: bool,
 }
 
+/// What is known of who sent a message.
+#[derive(Debug, Clone, Copy)]
+pub struct SenderEvidence<'a> {
+    /// Who connected.
+    pub client: IpAddr,
+    /// The HELO name, as written.
+    pub helo: &'a str,
+    /// What MAIL FROM carried.
+    pub reverse_path: &'a ReversePath,
+    /// What was proven.
+    pub origin: &'a Origin,
+}
+
 impl Sender {
     /// Reads it off the facts. What was not asked, or could not be had, is not proven.
     ///
@@ -76,7 +90,7 @@ impl Sender {
     /// or his HELO name belongs to. The author stays what he is.
     ///
     /// Where nobody could say who the client is, its address is that of who speaks for it, and is left out.
-    pub fn of(facts: &MessageFacts, suffixes: &PublicSuffixes, forwarder: bool) -> Sender {
+    pub fn of(facts: &SenderEvidence<'_>, suffixes: &PublicSuffixes, forwarder: bool) -> Sender {
         let author = author(facts, suffixes);
         let mut dkim = passing_domains(facts);
         if forwarder {
@@ -88,13 +102,13 @@ impl Sender {
                 ..Sender::default()
             };
         }
-        let origin = &facts.origin;
+        let origin = facts.origin;
         let is_client_unknown =
             matches!(origin.iprev, Fact::Skipped(_)) || matches!(origin.spf_mail_from, Fact::Skipped(_));
         Sender {
             author,
             reverse_path: reverse_path(facts),
-            helo: Domain::parse(facts.helo.as_str()).ok().map(|domain| HeloClaim {
+            helo: Domain::parse(facts.helo).ok().map(|domain| HeloClaim {
                 domain,
                 is_validated: passes(&origin.spf_helo),
             }),
@@ -224,7 +238,7 @@ fn passes(spf: &Fact<Spf>) -> bool {
     spf.found().is_some_and(|spf| spf.result == SpfResult::Pass)
 }
 
-fn author(facts: &MessageFacts, suffixes: &PublicSuffixes) -> Option<AuthorClaim> {
+fn author(facts: &SenderEvidence<'_>, suffixes: &PublicSuffixes) -> Option<AuthorClaim> {
     let Author::One { address, domain } = facts.origin.author.found()? else {
         return None;
     };
@@ -235,8 +249,8 @@ fn author(facts: &MessageFacts, suffixes: &PublicSuffixes) -> Option<AuthorClaim
 
 /// Whether SPF or DKIM proves the author's organization. Strict or relaxed, and whether or not there is a DMARC record,
 /// are all alike: what its owner wishes is another check's matter.
-fn is_aligned(facts: &MessageFacts, organization: &Domain, suffixes: &PublicSuffixes) -> bool {
-    let origin = &facts.origin;
+fn is_aligned(facts: &SenderEvidence<'_>, organization: &Domain, suffixes: &PublicSuffixes) -> bool {
+    let origin = facts.origin;
     let is_within = |domain: &Domain| suffixes.organizational(domain) == *organization;
     let by_dmarc = || {
         let dmarc = origin.dmarc.found();
@@ -248,14 +262,14 @@ fn is_aligned(facts: &MessageFacts, organization: &Domain, suffixes: &PublicSuff
 }
 
 /// Whom SPF was asked about: RFC 7208 §2.4 has a null reverse-path stand for the HELO name.
-fn spf_domain(facts: &MessageFacts) -> Option<Domain> {
+fn spf_domain(facts: &SenderEvidence<'_>) -> Option<Domain> {
     if facts.reverse_path.is_null() {
-        return Domain::parse(facts.helo.as_str()).ok();
+        return Domain::parse(facts.helo).ok();
     }
     facts.reverse_path.domain().cloned()
 }
 
-fn passing_domains(facts: &MessageFacts) -> Vec<Domain> {
+fn passing_domains(facts: &SenderEvidence<'_>) -> Vec<Domain> {
     let mut domains = Vec::new();
     for signature in facts.origin.dkim.found().into_iter().flatten() {
         if let (DkimResult::Pass, Some(domain)) = (signature.result, &signature.domain)
@@ -267,7 +281,7 @@ fn passing_domains(facts: &MessageFacts) -> Vec<Domain> {
     domains
 }
 
-fn reverse_path(facts: &MessageFacts) -> Option<ReversePathClaim> {
+fn reverse_path(facts: &SenderEvidence<'_>) -> Option<ReversePathClaim> {
     let address = facts.reverse_path.address()?;
     let local: &LocalPart = address.local();
     Some(ReversePathClaim {
@@ -277,11 +291,11 @@ fn reverse_path(facts: &MessageFacts) -> Option<ReversePathClaim> {
     })
 }
 
-fn forwarder_organizations(facts: &MessageFacts, suffixes: &PublicSuffixes) -> Vec<Domain> {
+fn forwarder_organizations(facts: &SenderEvidence<'_>, suffixes: &PublicSuffixes) -> Vec<Domain> {
     let iprev = facts.origin.iprev.found();
     let proven = iprev.filter(|iprev| iprev.result == IprevResult::Pass);
     let reverse_name = proven.and_then(|iprev| iprev.name.clone());
-    let helo = Domain::parse(facts.helo.as_str()).ok();
+    let helo = Domain::parse(facts.helo).ok();
     let names = reverse_name.into_iter().chain(helo);
     names.map(|name| suffixes.organizational(&name)).collect()
 }

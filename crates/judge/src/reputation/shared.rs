@@ -3,9 +3,8 @@
 //!
 //! Nobody is named: each mailbox has one vote, and fewer than three say nothing.
 
-use super::history::{History, HistoryUnavailable, Identity, Scope, Votes};
+use super::history::{History, HistoryUnavailable, Identity, Repute, Scope, Votes};
 use super::sender::Sender;
-use super::standing::Repute;
 use mail::{Line, MailboxId};
 use serde::{Deserialize, Serialize};
 use std::fmt;

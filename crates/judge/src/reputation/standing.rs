@@ -1,20 +1,10 @@
 //! What the table says, and each question on the way to it.
 
-use super::history::HistoryRow;
+use super::history::{HistoryRow, Repute};
 use super::shared::Shared;
 use mail::Line;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-
-/// What a sender is held to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Repute {
-    /// Its mail is junk.
-    Junk,
-    /// Its mail is welcome.
-    NotJunk,
-}
 
 /// Which memory decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

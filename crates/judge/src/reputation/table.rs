@@ -17,9 +17,10 @@
 //! it is conclusive only where even the real one's mail was junk lately, so that the content decides about a friend
 //! whose signature broke. Row 1 is never conclusive for a name that is not proven; rows 4 and 7 may be.
 
+use super::history::Repute;
 use super::history::{Correspondent, History, HistoryRow, HistoryUnavailable, Identity};
 use super::sender::{AuthorClaim, Sender};
-use super::standing::{Answer, Method, Repute, Standing, Step, in_words};
+use super::standing::{Answer, Method, Standing, Step, in_words};
 use super::thresholds::{Count, Sign, is_lately_junk, of_domain};
 use mail::{Line, MailboxId};
 

@@ -1,7 +1,7 @@
 //! What the rows that were found come to. All thresholds stand here, as integers, so that nothing is rounded.
 
 use super::history::HistoryRow;
-use super::standing::Repute;
+use super::history::Repute;
 use std::collections::HashSet;
 
 /// More than so many percent of a domain's mail must be good.

@@ -2,12 +2,11 @@
 
 use super::{Trouble, complain, explain, harmless, harmless_json, load};
 use crate::body::Body;
+use crate::client::Client;
 use crate::config::Config;
 use crate::domains::{DomainView, Domains, Found, Roots};
 use crate::gateway::{as_it_came, removed_octets, unfit};
-use crate::judgement::{
-    Client, Content, FactSources, Incoming, JudgedRecipient, Judgement, Names, Recipient, WithoutNames,
-};
+use crate::judgement::{Content, FactSources, Incoming, JudgedRecipient, Judgement, Names, Recipient, WithoutNames};
 use clap::Args;
 use jiff::Zoned;
 use judge::checks::{Check, InAll};

@@ -6,7 +6,7 @@ use super::routing::{self, DeliverError};
 use super::tree::{Listing, Tree, Unreadable};
 use super::users::Users;
 use super::{Defaults, Fault, checks, zones};
-use crate::judgement::Client;
+use crate::client::Client;
 use crate::relay::next_hop::NextHop;
 use judge::auth::dkim::DkimResult;
 use judge::auth::spf::SpfResult;

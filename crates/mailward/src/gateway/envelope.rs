@@ -1,9 +1,10 @@
 //! RCPT: who the message is for, answered from memory.
 
 use super::{Gateway, NotLocal, Runtime, local};
+use crate::client::Client;
 use crate::config::Config;
 use crate::domains::{DomainView, Domains, Found};
-use crate::judgement::{Client, Content, Incoming, Recipient};
+use crate::judgement::{Content, Incoming, Recipient};
 use crate::relay::next_hop::NextHop;
 use judge::evidence::TlsFacts;
 use mail::smtp::client::Origin;

@@ -14,7 +14,7 @@ impl Judgement {
     /// By which names a message is known, and the author's local part: what a label of it is filed under.
     pub fn sender(&self, facts: &MessageFacts, recipient: &RecipientFacts) -> Sender {
         let forwarded = recipient.forwarder.as_ref().is_some_and(|hit| hit.is_proven);
-        Sender::of(facts, &self.suffixes, forwarded)
+        Sender::of(&facts.sender_evidence(), &self.suffixes, forwarded)
     }
 
     /// The same of a letter that came before the gateway did.

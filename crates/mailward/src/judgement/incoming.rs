@@ -2,6 +2,7 @@
 
 use super::{FactSources, Names, WithoutNames};
 use crate::body::{Body, Spool};
+use crate::client::Client;
 use crate::domains::DomainView;
 use crate::filter::Filters;
 use judge::checks::Check;
@@ -11,7 +12,6 @@ use judge::policy::Policy;
 use judge::verdict::Verdict;
 use mail::smtp::conduct::Conduct;
 use mail::{Line, Message, ReversePath};
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 use store::{SealedPolicy, Store, StoreError};
 
@@ -37,34 +37,6 @@ pub struct Incoming<'a> {
     pub content: Option<Content<'a>>,
     /// For whom it is; each gets a verdict of its own.
     pub recipients: Vec<Recipient>,
-}
-
-/// Who sent a message here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Client {
-    /// Its address.
-    pub address: IpAddr,
-    /// Nobody said who the client is, and the address is that of a proxy that speaks for it.
-    pub is_unknown: bool,
-}
-
-impl Client {
-    /// A client with this address.
-    pub fn at(address: IpAddr) -> Client {
-        Client {
-            address: address.to_canonical(),
-            is_unknown: false,
-        }
-    }
-
-    /// The address by which lists know the client: where a proxy could not say who it is, one that stands in no list, for
-    /// the proxy's own may stand in some.
-    pub fn listed_address(&self) -> IpAddr {
-        match self.is_unknown {
-            true => Ipv4Addr::UNSPECIFIED.into(),
-            false => self.address,
-        }
-    }
 }
 
 /// The message itself.

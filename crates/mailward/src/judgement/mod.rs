@@ -19,7 +19,7 @@ mod incoming;
 mod memory;
 mod origin;
 
-pub use incoming::{Client, Content, Incoming, Judged, JudgedRecipient, Recipient};
+pub use incoming::{Content, Incoming, Judged, JudgedRecipient, Recipient};
 pub use memory::reputation_of;
 
 use crate::config::Config;

@@ -6,6 +6,7 @@
 mod actions;
 mod bdat;
 mod bsmtp;
+mod check_table;
 mod clamd;
 mod commands;
 mod conduct;

@@ -2,6 +2,7 @@
 //!
 //! Code is read as rustfmt writes it: a function ends at the first line that closes its brace at its own depth.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -203,6 +204,151 @@ fn what_decides_needs_no_c_compiler_no_cryptography_and_no_decoders() {
     let foreign = ["cc", "cmake", "aws-lc-rs", "gif", "png", "rqrr", "zune-jpeg"];
     let found: Vec<_> = foreign.iter().filter(|foreign| below.contains(foreign)).collect();
     assert!(found.is_empty(), "below `judge`: {found:?}");
+}
+
+/// Crates whose files import each other in one direction.
+const ONE_WAY: [&str; 3] = ["judge", "signatures", "pictures"];
+
+/// The module that a file is: `checks/mod.rs` and `checks.rs` are both `checks`. A file below a module belongs to it, so it
+/// may use what its module defines, and the module what it defines; everything else is an import.
+fn module_of(root: &Path, path: &Path) -> Vec<String> {
+    let relative = path.strip_prefix(root).expect("below the crate").with_extension("");
+    let mut parts: Vec<String> = relative
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy().into_owned())
+        .collect();
+    if matches!(parts.last().map(String::as_str), Some("mod" | "lib")) {
+        parts.pop();
+    }
+    parts
+}
+
+/// The paths that code imports or names, from `crate::` or `super::` on, braces taken apart.
+fn paths(code: &str, own: &[String]) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    for (at, start) in code.match_indices("crate::").chain(code.match_indices("super::")) {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| is_word(c) || c == ':') {
+            continue;
+        }
+        let mut rest = &code[at + start.len()..];
+        let mut path: Vec<String> = match start {
+            "crate::" => Vec::new(),
+            _ => own[..own.len().saturating_sub(1)].to_vec(),
+        };
+        while let Some(above) = rest.strip_prefix("super::") {
+            (path, rest) = (path[..path.len().saturating_sub(1)].to_vec(), above);
+        }
+        let mut push = |rest: &str| {
+            let parts = rest.split("::").map(|part| part.trim().to_owned());
+            found.push(path.iter().cloned().chain(parts).collect());
+        };
+        let words: String = rest.chars().take_while(|c| is_word(*c) || *c == ':').collect();
+        match rest[words.len()..].strip_prefix('{') {
+            Some(inside) => {
+                let inside = inside.split('}').next().unwrap_or_default();
+                inside
+                    .split(',')
+                    .for_each(|item| push(&[words.as_str(), item].concat()));
+            }
+            None => push(&words),
+        }
+    }
+    found
+}
+
+/// Files of one crate, each with those it imports from.
+fn imports(name: &str) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let root = workspace().join("crates").join(name).join("src");
+    let is_test = |module: &[String]| module.iter().any(|part| part.ends_with("tests") || part == "vectors");
+    let files: Vec<(Vec<String>, String)> = sources()
+        .into_iter()
+        .filter(|(path, _)| path.starts_with(&root))
+        .map(|(path, text)| (module_of(&root, &path), text))
+        .filter(|(module, _)| !is_test(module))
+        .collect();
+    let known: BTreeSet<&Vec<String>> = files.iter().map(|(module, _)| module).collect();
+    let owner = |path: &Vec<String>| {
+        let longest = (0..=path.len()).rev().map(|len| path[..len].to_vec());
+        longest
+            .into_iter()
+            .find(|path| known.contains(path))
+            .unwrap_or_default()
+    };
+    let graph = files.iter().map(|(module, text)| {
+        let code = text.split("#[cfg(test)]\nmod").next().unwrap_or_default();
+        let code: String = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect();
+        let imported = paths(&code, module).iter().map(owner).collect::<BTreeSet<_>>();
+        let is_foreign = |other: &&Vec<String>| !other.starts_with(module) && !module.starts_with(other.as_slice());
+        (module.clone(), imported.iter().filter(is_foreign).cloned().collect())
+    });
+    graph.collect()
+}
+
+/// A way from a file back to itself. A module's own files go with it.
+fn circle(graph: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>, start: &Vec<String>) -> Option<Vec<String>> {
+    let mut ways = vec![vec![start.clone()]];
+    let mut seen = BTreeSet::new();
+    while let Some(way) = ways.pop() {
+        let last = way.last().expect("a way has a start");
+        for next in graph.get(last).into_iter().flatten() {
+            if next == start {
+                return Some(way.iter().map(|module| module.join("::")).collect());
+            }
+            if seen.insert(next.clone()) {
+                ways.push([way.clone(), vec![next.clone()]].concat());
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn a_circle_of_imports_is_found() {
+    let own = ["a".to_owned(), "b".to_owned()];
+    let found = paths(
+        "use super::c::{D, e::F}; let x = crate::g::h(); supercrate::no();",
+        &own,
+    );
+    let text: Vec<String> = found.iter().map(|path| path.join("::")).collect();
+    assert_eq!(text, ["g::h", "a::c::D", "a::c::e::F"]);
+    let module = |name: &str| vec![name.to_owned()];
+    let mut graph = BTreeMap::from([
+        (module("a"), BTreeSet::from([module("b")])),
+        (module("b"), BTreeSet::from([module("c")])),
+    ]);
+    assert_eq!(circle(&graph, &module("a")), None);
+    graph.insert(module("c"), BTreeSet::from([module("a")]));
+    assert_eq!(
+        circle(&graph, &module("a")),
+        Some(vec!["a".into(), "b".into(), "c".into()])
+    );
+}
+
+#[test]
+fn files_of_the_deciding_crates_import_one_way() {
+    for name in ONE_WAY {
+        let graph = imports(name);
+        assert!(graph.len() > 1, "{name} has no files");
+        // The same once more by whole modules of the crate.
+        let mut coarse: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
+        for (module, imported) in &graph {
+            let top = |path: &Vec<String>| path.iter().take(1).cloned().collect::<Vec<_>>();
+            let others = imported
+                .iter()
+                .map(top)
+                .filter(|other| *other != top(module) && !other.is_empty());
+            coarse.entry(top(module)).or_default().extend(others);
+        }
+        for graph in [&graph, &coarse] {
+            let found = graph.keys().find_map(|module| circle(graph, module));
+            assert_eq!(found, None, "{name}");
+        }
+    }
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn facts() -> MessageFacts {
 }
 
 fn of(facts: &MessageFacts) -> Sender {
-    Sender::of(facts, &PublicSuffixes::BuiltIn, false)
+    Sender::of(&facts.sender_evidence(), &PublicSuffixes::BuiltIn, false)
 }
 
 fn is_validated(facts: &MessageFacts) -> bool {
@@ -209,7 +209,7 @@ fn of_forwarded_mail_nothing_is_the_forwarders() {
         pass("www.shop.example"),
         pass("list.example"),
     ]);
-    let sender = Sender::of(&facts, &PublicSuffixes::BuiltIn, true);
+    let sender = Sender::of(&facts.sender_evidence(), &PublicSuffixes::BuiltIn, true);
     assert!(sender.author.as_ref().unwrap().is_validated);
     // By its reverse name the one is the forwarder's, by its HELO name the other.
     assert_eq!(sender.dkim, [domain("www.shop.example"), domain("list.example")]);
@@ -269,7 +269,7 @@ proptest! {
         if let Ok(path) = ReversePath::parse(&path) {
             facts.reverse_path = path;
         }
-        let sender = Sender::of(&facts, &PublicSuffixes::BuiltIn, forwarder);
+        let sender = Sender::of(&facts.sender_evidence(), &PublicSuffixes::BuiltIn, forwarder);
         let identities = sender.identities();
         prop_assert!(identities.len() <= 9);
         let stored = serde_json::to_string(&identities).unwrap();
