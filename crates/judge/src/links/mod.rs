@@ -440,7 +440,9 @@ impl Reader<'_> {
         } = saying;
         signs.sort_unstable();
         signs.dedup();
-        let known = |known: &Finding| known.signs == signs && known.host == host && known.shown == shown;
+        // The same link weighs less in plain text, so that does not speak for the page behind it.
+        let known =
+            |known: &Finding| (&known.signs, known.place, &known.host, &known.shown) == (&signs, place, &host, &shown);
         if signs.is_empty() || self.links.findings.iter().any(known) {
             return;
         }

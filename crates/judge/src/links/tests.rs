@@ -468,3 +468,16 @@ fn links_of_attached_messages_are_nobody_elses_fault() {
     let header = "List-Unsubscribe: <http://3405803781/>";
     assert_eq!(signs(&report("Content-Type: text/rfc822-headers", header)), []);
 }
+
+/// A link that plain text showed first was taken for told, and weighed no more in the page where it is hidden.
+#[test]
+fn a_link_in_plain_text_does_not_excuse_the_same_link_in_a_page() {
+    let message = |text: &str| {
+        let head = "From: ann@ann.com\nContent-Type: multipart/alternative; boundary=b\n\n--b\n\n";
+        let page = "--b\nContent-Type: text/html\n\n<a href='http://3405803781/'>open</a>\n--b--\n";
+        read(&format!("{head}{text}\n{page}"))
+    };
+    let (alone, both) = (message("hello"), message("see http://3405803781/"));
+    assert_eq!(weight(&alone, "ann@ann.com"), 10);
+    assert_eq!(weight(&both, "ann@ann.com"), 10);
+}
