@@ -5,19 +5,21 @@ use judge::content::{FEATURES_MAX, Features};
 use judge::junk::{Filter, Model};
 use judge::links::{Friends, LinkSettings, Links};
 use mail::html::{LINKS_MAX, Page};
-use mail::mime::{DEPTH_MAX, PARTS_MAX, decode_words, parts};
+use mail::mime::{DEPTH_MAX, OTHERS_MAX, PARTS_MAX, decode_words, parts};
 use mail::{Message, REASON_CHARS_MAX};
 
-/// Parts are slices of the body, in order and apart; features are few, each once, the same with names as without; and a
+/// Parts are slices of the body, in order and apart, as most readers find them; features are few, each once, the same with names as without; and a
 /// lesson that is taken back was never there.
 pub fn content(octets: &[u8]) {
     let message = Message::parse(octets);
-    let parts = parts(&message);
-    assert!(!parts.is_empty() && parts.len() <= PARTS_MAX);
-    let mut end = message.body().as_ptr() as usize;
-    for part in &parts {
+    let (others, parts): (Vec<_>, Vec<_>) = parts(&message).into_iter().partition(|part| part.is_other);
+    assert!(!parts.is_empty() && parts.len() <= PARTS_MAX && others.len() <= OTHERS_MAX);
+    let body = message.body().as_ptr_range();
+    let mut end = body.start as usize;
+    for part in parts.iter().chain(&others) {
         assert!(part.depth <= DEPTH_MAX && part.octets().len() <= part.raw().len() + 3);
-        if !part.raw().is_empty() {
+        // What was decoded to be found stands elsewhere.
+        if !part.raw().is_empty() && !part.is_other && body.contains(&part.raw().as_ptr()) {
             let start = part.raw().as_ptr() as usize;
             assert!(start >= end, "octets belong to two parts");
             end = start + part.raw().len();

@@ -13,6 +13,7 @@
 //! - `spf`: what any zone makes of an SPF check.
 //! - `dkim`: signatures and seals.
 //! - `content`: what a message shows, what is learned from it, and where its links lead.
+//! - `mime_peers`: the parts of a message, beside two other readers of MIME.
 //! - `model`: the plain models. `observer`: a reader of the wire, who finds the messages on it.
 
 mod auth;
@@ -20,6 +21,7 @@ mod content;
 mod dkim;
 mod header;
 mod messages;
+mod mime_peers;
 mod model;
 mod names;
 mod observer;
@@ -33,6 +35,7 @@ pub use content::{content, links, page};
 pub use dkim::dkim_message;
 pub use header::{header, letter, received};
 pub use messages::{bdat_decoder, data_decoder, dot_stuffing};
+pub use mime_peers::mime_peers;
 pub use names::{address, command, domain, line};
 pub use peers::{proxy_header, xclient};
 pub use replies::client_replies;
@@ -43,7 +46,7 @@ pub use spf::spf_record;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 23] = [
     ("smtp_session", smtp_session),
     ("data_decoder", data_decoder),
     ("bdat_decoder", bdat_decoder),
@@ -66,6 +69,7 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("content", content),
     ("page", page),
     ("links", links),
+    ("mime_peers", mime_peers),
 ];
 
 /// Octets from which numbers are taken at the front, so that what is judged stands at the end as it is.

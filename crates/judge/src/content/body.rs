@@ -7,7 +7,7 @@ use crate::auth::org::PublicSuffixes;
 use crate::links::Links;
 use mail::Domain;
 use mail::html::{Link, LinkKind, Page};
-use mail::mime::Part;
+use mail::mime::{Calendar, Form, Part};
 use std::collections::BTreeSet;
 
 /// Text past this is not looked at, in all parts together.
@@ -21,7 +21,8 @@ const PARTS_MAX: usize = 50;
 pub(super) fn read(parts: &[Part<'_>], author: Option<&Domain>, sink: &mut Sink) {
     let mut tree = String::new();
     let mut room = TEXT_OCTETS_MAX;
-    for part in parts.iter().take(PARTS_MAX) {
+    let (others, parts): (Vec<&Part<'_>>, Vec<&Part<'_>>) = parts.iter().partition(|part| part.is_other);
+    for part in parts.into_iter().take(PARTS_MAX) {
         tree.push_str(&format!("{}{};", part.depth, part.media));
         sink.shape("part", &part.media);
         sink.shape("part", &format!("{} {:?}", part.media, part.encoding));
@@ -34,7 +35,7 @@ pub(super) fn read(parts: &[Part<'_>], author: Option<&Domain>, sink: &mut Sink)
         if part.is_container() {
             continue;
         }
-        if part.media.starts_with("text/") && !part.is_attachment {
+        if part.is_shown() {
             sink.break_off();
             text(part, author, &mut room, sink);
         } else {
@@ -45,6 +46,13 @@ pub(super) fn read(parts: &[Part<'_>], author: Option<&Domain>, sink: &mut Sink)
         }
     }
     sink.shape("parts", &tree);
+    // How the message is made is told of what most readers find; what a few find has words, too, and room of its own, so
+    // that the others cannot fill it.
+    room = TEXT_OCTETS_MAX;
+    for part in others.into_iter().filter(|part| part.is_shown()).take(PARTS_MAX) {
+        sink.break_off();
+        text(part, author, &mut room, sink);
+    }
 }
 
 /// A file's name: its words, its ending, and both endings of `invoice.pdf.exe`.
@@ -62,12 +70,21 @@ fn attachment(name: &str, part: &Part<'_>, sink: &mut Sink) {
 }
 
 fn text(part: &Part<'_>, author: Option<&Domain>, room: &mut usize, sink: &mut Sink) {
+    if *room == 0 {
+        return;
+    }
     let text = part.text();
     let kept = text.get(..text.floor_char_boundary(4 * *room)).unwrap_or(&text);
-    if part.media == "text/html" {
-        page(kept, author, room, sink);
-    } else {
-        plain(kept, room, sink);
+    match part.form() {
+        Form::Page | Form::Drawing => page(kept, author, room, sink),
+        Form::Calendar => {
+            let calendar = Calendar::read(kept);
+            plain(&calendar.text, room, sink);
+            if !calendar.page.is_empty() {
+                page(&calendar.page, author, room, sink);
+            }
+        }
+        Form::Container | Form::Plain | Form::Other => plain(kept, room, sink),
     }
 }
 

@@ -6,7 +6,7 @@
 //! [`VERSION`] but for those that were added.
 //!
 //! Only the first [`OCTETS_MAX`] octets are looked at, and at most [`FEATURES_MAX`] features are told; nothing is unpacked
-//! but base64 and quoted-printable, which never grow. So time and memory are bounded whatever a message is.
+//! but base64, quoted-printable and uuencode, which never grow. So time and memory are bounded whatever a message is.
 //!
 //! - `headers`: header fields. `origin`: Received fields, identifiers, signatures.
 //! - `body`: text, pages, links, attachments, the tree of parts.

@@ -23,7 +23,7 @@ use crate::auth::org::PublicSuffixes;
 use address::{Login, Shown, Target, Web, WebHost, next_in_text};
 use data_encoding::BASE64_MIME_PERMISSIVE;
 use mail::html::{Link, LinkKind, Page};
-use mail::mime::{self, Part};
+use mail::mime::{self, Calendar, Form, Part};
 use mail::{Domain, Line, Message};
 use script::Look;
 use serde::{Deserialize, Serialize};
@@ -146,8 +146,12 @@ impl Links {
         let mut reader = Reader::new(suffixes, read_codes);
         let message = Message::parse(octets);
         let parts = mime::parts(&message);
-        for part in own_parts(&parts) {
-            reader.part(part);
+        // What only some mail readers find has room of its own, so that the rest cannot fill it.
+        for is_other in [false, true] {
+            (reader.text_left, reader.links_left) = (TEXT_OCTETS_MAX, LINKS_MAX);
+            for part in own_parts(&parts).filter(|part| part.is_other == is_other) {
+                reader.part(part);
+            }
         }
         // Codes are small, photographs are not.
         let mut images: Vec<&Part<'_>> = own_parts(&parts).filter(|part| is_image(part)).collect();
@@ -175,39 +179,24 @@ impl Links {
 
 /// Parts with content. An attached message is somebody else's: what a person reports or a server bounces.
 fn own_parts<'a, 'b>(parts: &'b [Part<'a>]) -> impl Iterator<Item = &'b Part<'a>> {
-    let mut message_depth = None;
-    parts.iter().filter(move |part| {
-        if message_depth.is_some_and(|depth| part.depth > depth) {
-            return false;
-        }
-        message_depth = (part.is_container() && part.media == "message/rfc822").then_some(part.depth);
-        !part.is_container()
-    })
+    parts.iter().filter(|part| !part.is_foreign && !part.is_container())
 }
 
 fn is_image(part: &Part<'_>) -> bool {
-    let is_named = |ending: &str| part.name.as_deref().is_some_and(|name| ends_with(name, ending));
-    part.media.starts_with("image/") || [".png", ".jpg", ".jpeg", ".gif"].into_iter().any(is_named)
+    let endings = [".png", ".jpg", ".jpeg", ".gif"];
+    part.media.starts_with("image/") || endings.into_iter().any(|ending| part.is_named(ending))
 }
 
-fn ends_with(name: &str, ending: &str) -> bool {
-    let end = name.len().checked_sub(ending.len()).and_then(|at| name.get(at..));
-    end.is_some_and(|end| end.eq_ignore_ascii_case(ending))
-}
-
-/// What sort of text a part is.
+/// Where the links of a part stand. Of a bounced message's header (RFC 6522) nobody follows any.
 fn place_of(part: &Part<'_>) -> Option<Place> {
-    let is_named = |ending: &str| part.name.as_deref().is_some_and(|name| ends_with(name, ending));
-    let is_page = matches!(
-        part.media.as_str(),
-        "text/html" | "application/xhtml+xml" | "image/svg+xml"
-    );
-    let is_called_page = [".html", ".htm", ".shtml", ".xhtml", ".svg"].into_iter().any(is_named);
-    match part.media.as_str() {
-        _ if is_called_page || is_page && (part.is_attachment || part.media != "text/html") => Some(Place::Attachment),
-        "text/html" => Some(Place::Page),
-        "text/plain" | "text/enriched" if !part.is_attachment => Some(Place::Text),
-        _ => None,
+    match part.form() {
+        Form::Page if part.media.starts_with("text/") && !part.is_attachment && !part.is_called_page() => {
+            Some(Place::Page)
+        }
+        Form::Page | Form::Drawing => Some(Place::Attachment),
+        Form::Plain if part.is_attachment || part.media == "text/rfc822-headers" => None,
+        Form::Plain | Form::Calendar => Some(Place::Text),
+        Form::Container | Form::Other => None,
     }
 }
 
@@ -245,8 +234,10 @@ impl<'a> Reader<'a> {
         let text = part.text();
         let text = text.get(..text.floor_char_boundary(self.text_left)).unwrap_or(&text);
         self.text_left -= text.len();
-        if place == Place::Text {
-            return self.text(text);
+        match part.form() {
+            Form::Calendar => return self.calendar(&Calendar::read(text)),
+            _ if place == Place::Text => return self.text(text),
+            _ => {}
         }
         let page = Page::read(text);
         self.page(&page, place);
@@ -258,6 +249,12 @@ impl<'a> Reader<'a> {
             ));
         }
         self.data_images(text);
+    }
+
+    /// An invitation: its texts are shown, addresses in them are links, and what is HTML in it is a page.
+    fn calendar(&mut self, calendar: &Calendar) {
+        self.text(&calendar.text);
+        self.page(&Page::read(&calendar.page), Place::Page);
     }
 
     fn text(&mut self, text: &str) {
@@ -315,7 +312,7 @@ impl<'a> Reader<'a> {
 
     /// One address that a person may follow.
     fn target(&mut self, target: &str, shown: &str, base: Option<&Url>, place: Place) {
-        if self.said.len() > LINKS_MAX || !self.said.insert((target.to_owned(), shown.to_owned())) {
+        if self.said.len() > 2 * LINKS_MAX || !self.said.insert((target.to_owned(), shown.to_owned())) {
             return;
         }
         let web = match Target::read(target, base) {
@@ -451,7 +448,9 @@ impl<'a> Reader<'a> {
         } = saying;
         signs.sort_unstable();
         signs.dedup();
-        let known = |known: &Finding| known.signs == signs && known.host == host && known.shown == shown;
+        // The same link weighs less in plain text, so that does not speak for the page behind it.
+        let known =
+            |known: &Finding| (&known.signs, known.place, &known.host, &known.shown) == (&signs, place, &host, &shown);
         if signs.is_empty() || self.links.findings.iter().any(known) {
             return;
         }

@@ -232,10 +232,9 @@ fn plain_text_shows_what_it_is_and_other_peoples_mail_is_theirs() {
         ["bit.ly", "www.ann.com"]
     );
     let inner = "Content-Type: text/html\n\n<a href='http://203.0.113.5/'>https://bank.com</a>";
-    assert_eq!(
-        read(&["Content-Type: message/rfc822\n\n", inner].concat()),
-        Links::default()
-    );
+    // A message that is nothing but another one shows that one.
+    let whole = read(&["Content-Type: message/rfc822\n\n", inner].concat());
+    assert_eq!(signs(&whole), [ShowsAddress, Address]);
     let both = format!(
         "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\n{inner}\n--b\n\n\
         https://bit.ly/a\n--b--\n"
@@ -416,4 +415,69 @@ proptest! {
         let stored = serde_json::to_string(&links).unwrap();
         prop_assert_eq!(serde_json::from_str::<Links>(&stored).unwrap(), links);
     }
+}
+
+/// Each of these shows the same deceiving link to whoever opens it, and was no page and no text to the check.
+#[test]
+fn links_are_seen_in_every_kind_that_is_shown() {
+    let page = "<a href=\"http://3405803781/\">open</a>";
+    let xml = "<svg xmlns=\"http://www.w3.org/2000/svg\"><a href=\"http://3405803781/\"><text>open</text></a></svg>";
+    let event = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDESCRIPTION:see http://34058\n 03781/ now\nEND:VEVENT\nEND:VCALENDAR";
+    let alternative = "BEGIN:VCALENDAR\nX-ALT-DESC;FMTTYPE=text/html:<a href=\"http://3405803781/\">open</a>\n";
+    for (fields, body) in [
+        ("Content-Type: application/xhtml+xml", page),
+        ("Content-Type: text/x-amp-html", page),
+        ("Content-Type: image/svg+xml", xml),
+        ("Content-Type: application/octet-stream; name=\"a.xht\"", page),
+        ("Content-Type: application/octet-stream; name=\"a.html.\"", page),
+        (
+            "Content-Type: text/plain\nContent-Disposition: attachment; filename=\"a.svg \"",
+            xml,
+        ),
+        ("Content-Type: text/calendar; method=REQUEST", event),
+        ("Content-Type: text/calendar\nContent-Disposition: attachment", event),
+        ("Content-Type: application/octet-stream; name=invite.ics", event),
+        ("Content-Type: text/calendar", alternative),
+        (
+            "Content-Type: message/rfc822",
+            "Content-Type: text/html\n\n<a href='http://3405803781/'>open</a>",
+        ),
+        ("Content-Type: multipart/mixed", "see http://3405803781/"),
+        ("Content-Type: text/x-unknown", "see http://3405803781/"),
+        // Some readers go by the last field.
+        ("Content-Type: image/png\nContent-Type: text/html", page),
+    ] {
+        let links = read(&format!("From: ann@ann.com\n{fields}\n\n{body}\n"));
+        assert_eq!(signs(&links), [Sign::ObscuredAddress], "{fields}");
+    }
+}
+
+/// People report what they got as an attached message, and servers bounce it: encoded or not, it is not theirs.
+#[test]
+fn links_of_attached_messages_are_nobody_elses_fault() {
+    let report = |fields: &str, message: &str| {
+        let head = "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nsee\n--b\n";
+        read(&format!("{head}{fields}\n\n{message}\n--b--\n"))
+    };
+    let message = "Content-Type: text/html\n\n<a href='http://3405803781/'>open</a>\n";
+    assert_eq!(signs(&report("Content-Type: message/rfc822", message)), []);
+    assert_eq!(signs(&report("Content-Type: message/global", message)), []);
+    let coded = data_encoding::BASE64.encode(message.as_bytes());
+    let encoded = "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64";
+    assert_eq!(signs(&report(encoded, &coded)), []);
+    let header = "List-Unsubscribe: <http://3405803781/>";
+    assert_eq!(signs(&report("Content-Type: text/rfc822-headers", header)), []);
+}
+
+/// A link that plain text showed first was taken for told, and weighed no more in the page where it is hidden.
+#[test]
+fn a_link_in_plain_text_does_not_excuse_the_same_link_in_a_page() {
+    let message = |text: &str| {
+        let head = "From: ann@ann.com\nContent-Type: multipart/alternative; boundary=b\n\n--b\n\n";
+        let page = "--b\nContent-Type: text/html\n\n<a href='http://3405803781/'>open</a>\n--b--\n";
+        read(&format!("{head}{text}\n{page}"))
+    };
+    let (alone, both) = (message("hello"), message("see http://3405803781/"));
+    assert_eq!(weight(&alone, "ann@ann.com"), 10);
+    assert_eq!(weight(&both, "ann@ann.com"), 10);
 }

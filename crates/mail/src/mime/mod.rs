@@ -2,33 +2,47 @@
 //!
 //! Reading is lenient, because what a mail program shows of broken mail must be judged too: a multipart whose boundary
 //! never comes is text, an encoding that breaks off is decoded as far as it goes, a charset that nobody knows is
-//! guessed. Nothing is decoded before it is asked for.
+//! guessed. Where mail readers differ, [`parts`] has what most of them find, and behind it what only others find.
+//! Nothing is decoded before it is asked for, but messages and multiparts that are encoded as a whole.
 //!
-//! One pass, no recursion: multiparts and attached messages are levels on a stack of [`DEPTH_MAX`]; deeper ones are
-//! leaves. At most [`PARTS_MAX`] parts are told apart.
+//! One pass for each reading, no recursion: multiparts and attached messages are levels on a stack of [`DEPTH_MAX`];
+//! deeper ones are leaves. At most [`PARTS_MAX`] parts are told apart, and [`OTHERS_MAX`] more that only some readers find.
 //!
+//! - `walk`: how parts are found. `reading`: in what readers differ.
 //! - `parameters`: what stands behind the first word of Content-Type and Content-Disposition (RFC 2045 §5.1, RFC 2231).
-//! - `transfer`: base64 and quoted-printable.
-//! - `words`: charsets, and encoded words in headers (RFC 2047).
+//! - `transfer`: base64, quoted-printable and uuencode. `charset`: text in its charset.
+//! - `words`: encoded words in headers (RFC 2047). `calendar`: what an invitation says (RFC 5545).
 
+mod calendar;
+mod charset;
 mod parameters;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod walk;
 mod words;
 
 use crate::message::{Field, Message};
-use memchr::memmem;
-use parameters::Parameters;
+pub use calendar::Calendar;
+use parameters::{Parameters, is_token};
+use reading::Reading;
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, Hash, RandomState};
+use walk::{Budget, walk};
 pub use words::decode_words;
 
 /// Levels of nesting that are looked into.
 pub const DEPTH_MAX: usize = 32;
 /// Parts that are told apart; what stands behind the last one belongs to it.
 pub const PARTS_MAX: usize = 500;
+/// Parts that only some readers find.
+pub const OTHERS_MAX: usize = 1_000;
 /// Media types, file names and charsets are cut to so many characters.
 const NAME_CHARS_MAX: usize = 255;
+/// Lines that begin with `--`, times boundaries that are open, that all readings but the first may look at together.
+const COMPARISONS_MAX: usize = 2_000_000;
 
 /// One part: a multipart (which has nothing of its own), an attached message's header, or a leaf.
 #[derive(Debug, Clone)]
@@ -45,11 +59,19 @@ pub struct Part<'a> {
     pub is_attachment: bool,
     /// What it would be called as a file, decoded.
     pub name: Option<String>,
-    body: &'a [u8],
+    /// Most mail readers do not find it, or not so; but some do.
+    pub is_other: bool,
+    /// It belongs to an attached message: what a person reports or a server bounces.
+    pub is_foreign: bool,
+    /// Content-Type may have a name that differs from the one of Content-Disposition.
+    second_name: Option<String>,
+    /// Of a multipart whose delimiters were not found.
+    boundary: Option<Vec<u8>>,
+    body: Cow<'a, [u8]>,
 }
 
 /// A content transfer encoding (RFC 2045 §6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// 7bit, 8bit, binary; or none that is known.
     Identity,
@@ -57,189 +79,258 @@ pub enum Encoding {
     Base64,
     /// RFC 2045 §6.7.
     QuotedPrintable,
+    /// `x-uuencode` and its other names.
+    Uuencode,
+}
+
+/// As what a mail reader takes a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// Other parts stand in it.
+    Container,
+    /// Text, and a multipart whose parts cannot be told apart.
+    Plain,
+    /// HTML and XHTML, for Gmail also AMP.
+    Page,
+    /// SVG: a picture that may have links and programs in it.
+    Drawing,
+    /// An invitation: see [`Calendar`].
+    Calendar,
+    /// Anything else.
+    Other,
 }
 
 impl<'a> Part<'a> {
     /// Whether other parts stand in it rather than content.
     pub fn is_container(&self) -> bool {
-        self.body.is_empty() && (self.media.starts_with("multipart/") || self.media == "message/rfc822")
+        self.body.is_empty() && (self.media.starts_with("multipart/") || self.is_message())
     }
 
     /// The octets as they came.
-    pub fn raw(&self) -> &'a [u8] {
-        self.body
+    pub fn raw(&self) -> &[u8] {
+        &self.body
     }
 
     /// The octets as they were before they were made fit for transport.
-    pub fn octets(&self) -> Cow<'a, [u8]> {
+    pub fn octets(&self) -> Cow<'_, [u8]> {
         match self.encoding {
-            Encoding::Identity => Cow::Borrowed(self.body),
-            Encoding::Base64 => Cow::Owned(transfer::base64(self.body)),
-            Encoding::QuotedPrintable => Cow::Owned(transfer::quoted_printable(self.body)),
+            Encoding::Identity => Cow::Borrowed(&self.body),
+            Encoding::Base64 => Cow::Owned(transfer::base64(&self.body)),
+            Encoding::QuotedPrintable => Cow::Owned(transfer::quoted_printable(&self.body)),
+            Encoding::Uuencode => Cow::Owned(transfer::uuencode(&self.body)),
         }
     }
 
     /// The text, whatever its charset.
     pub fn text(&self) -> String {
-        words::decode_charset(self.charset.as_deref().unwrap_or_default(), &self.octets()).into_owned()
+        charset::decode(self.charset.as_deref().unwrap_or_default(), &self.octets()).into_owned()
+    }
+
+    /// As what a reader takes it, by its type and by what it is called.
+    pub fn form(&self) -> Form {
+        match self.media.as_str() {
+            _ if self.is_container() => Form::Container,
+            "text/calendar" | "text/x-vcalendar" | "application/ics" => Form::Calendar,
+            "image/svg+xml" | "image/svg" => Form::Drawing,
+            "text/html" | "application/xhtml+xml" | "text/x-amp-html" => Form::Page,
+            _ if self.is_called_page() => Form::Page,
+            _ if self.is_named(".svg") => Form::Drawing,
+            _ if self.is_named(".ics") => Form::Calendar,
+            media if media.starts_with("text/") || media.starts_with("multipart/") => Form::Plain,
+            _ => Form::Other,
+        }
+    }
+
+    /// Whether readers show it without being asked to. Invitations are, however they are attached.
+    pub fn is_shown(&self) -> bool {
+        let is_page = matches!(
+            self.media.as_str(),
+            "application/xhtml+xml" | "image/svg+xml" | "image/svg"
+        );
+        match self.form() {
+            Form::Container | Form::Other => false,
+            Form::Calendar => true,
+            Form::Plain => !self.is_attachment,
+            Form::Page | Form::Drawing => !self.is_attachment && (is_page || self.media.starts_with("text/")),
+        }
+    }
+
+    /// Whether its name is that of a page, which a browser opens.
+    pub fn is_called_page(&self) -> bool {
+        let endings = [".html", ".htm", ".shtml", ".xhtml", ".xht"];
+        endings.into_iter().any(|ending| self.is_named(ending))
+    }
+
+    /// Whether its name ends so, in any case; blanks and dots behind the ending are none to whoever opens it.
+    pub fn is_named(&self, ending: &str) -> bool {
+        [&self.name, &self.second_name].into_iter().flatten().any(|name| {
+            let name = name.trim_end_matches(|c: char| c == '.' || c.is_whitespace() || c.is_control());
+            let start = name.len().checked_sub(ending.len());
+            start
+                .and_then(|at| name.get(at..))
+                .is_some_and(|end| end.eq_ignore_ascii_case(ending))
+        })
+    }
+
+    /// RFC 2046 §5.2.1, RFC 6532 §3.7.
+    fn is_message(&self) -> bool {
+        matches!(
+            self.media.as_str(),
+            "message/rfc822" | "message/global" | "message/news"
+        )
+    }
+
+    /// Whether a body is encoded as its field says. A message is not, if its first line is a header field.
+    fn is_encoded(&self, body: &[u8]) -> bool {
+        let first_line = body.split(|&b| b == b'\n').next().unwrap_or_default();
+        self.encoding != Encoding::Identity
+            && (self.encoding == Encoding::QuotedPrintable || !first_line.contains(&b':'))
+    }
+
+    /// Whether other parts will be found in it once it is decoded.
+    fn holds_encoded(&self) -> bool {
+        let holds = self.boundary.is_some() || self.is_message();
+        holds && self.depth < DEPTH_MAX && !self.body.is_empty() && self.encoding != Encoding::Identity
+    }
+
+    /// What makes two parts of different readings the same one: the octets, by their place where they were not decoded,
+    /// and all that decides how they are shown.
+    fn key(&self) -> impl Hash + '_ {
+        let (place, octets) = match &self.body {
+            Cow::Borrowed(octets) => (Some((octets.as_ptr() as usize, octets.len())), None),
+            Cow::Owned(octets) => (None, Some(octets)),
+        };
+        let charset = self.charset.as_deref();
+        let shown = (self.form(), self.is_shown(), self.is_attachment, self.is_foreign);
+        (place, octets, charset, self.encoding, shown)
+    }
+
+    /// The same, keeping its octets itself.
+    fn into_owned(self) -> Part<'static> {
+        Part {
+            body: Cow::Owned(self.body.into_owned()),
+            ..self
+        }
     }
 
     /// Reads what the fields of a part say.
-    fn read(fields: &[Field<'a>], depth: usize, body: &'a [u8]) -> (Part<'a>, Option<Vec<u8>>) {
-        let value = |name| fields.iter().find(|field| field.is(name)).map(Field::value);
-        let kind = Parameters::parse(&value("Content-Type").unwrap_or_default());
-        let disposition = Parameters::parse(&value("Content-Disposition").unwrap_or_default());
-        let encoding = match value("Content-Transfer-Encoding") {
-            Some(word) if starts_with_ignore_case(&word, b"base64") => Encoding::Base64,
-            Some(word) if starts_with_ignore_case(&word, b"quoted-printable") => Encoding::QuotedPrintable,
-            _ => Encoding::Identity,
+    fn read(fields: &[Field<'a>], is_in_digest: bool, reading: Reading, doubts: &mut Reading) -> Part<'a> {
+        let kind = Parameters::parse(&value(fields, "Content-Type", reading, doubts), reading, doubts);
+        let disposition = value(fields, "Content-Disposition", reading, doubts);
+        let disposition = Parameters::parse(&disposition, reading, doubts);
+        let encoding = value(fields, "Content-Transfer-Encoding", reading, doubts);
+        let encoding = Parameters::parse(&encoding, reading, doubts).first;
+        // RFC 2046 §5.1.5.
+        let default = if is_in_digest { "message/rfc822" } else { "text/plain" };
+        let media = media(&kind.first).unwrap_or_else(|| default.to_owned());
+        let boundary = match media.starts_with("multipart/") {
+            true => kind.octets("boundary", doubts),
+            false => None,
         };
-        let media = match kind.first.split_once('/') {
-            Some((kind, sort)) if !kind.is_empty() && !sort.is_empty() => kind_and_sort(kind, sort),
-            _ => "text/plain".to_owned(),
+        let names = [disposition.text("filename", doubts), kind.text("name", doubts)];
+        let [name, second_name] = match names {
+            [None, second] => [second, None],
+            both => both,
         };
-        let is_multipart = media.starts_with("multipart/");
-        let boundary = kind.octets("boundary").filter(|b| is_multipart && !b.is_empty());
-        let part = Part {
-            depth,
+        Part {
+            depth: 0,
             media,
-            charset: kind.text("charset").map(|name| name.to_ascii_lowercase()),
-            encoding,
-            is_attachment: disposition.first.eq_ignore_ascii_case("attachment"),
-            name: disposition.text("filename").or_else(|| kind.text("name")),
-            body,
-        };
-        (part, boundary)
+            charset: kind.text("charset", doubts).map(|name| name.to_ascii_lowercase()),
+            encoding: encoding_of(&encoding),
+            is_attachment: first_token(&disposition.first).eq_ignore_ascii_case(b"attachment"),
+            name,
+            is_other: false,
+            is_foreign: false,
+            second_name,
+            boundary: boundary
+                .map(|text| text.trim_ascii_end().to_vec())
+                .filter(|text| !text.is_empty()),
+            body: Cow::Borrowed(&[]),
+        }
     }
 }
 
-fn kind_and_sort(kind: &str, sort: &str) -> String {
-    format!("{}/{}", kind.trim_ascii(), sort.trim_ascii())
-        .chars()
-        .take(NAME_CHARS_MAX)
-        .map(|c| c.to_ascii_lowercase())
-        .collect()
+/// A field's value; of several the first, or the last.
+fn value<'a>(fields: &[Field<'a>], name: &str, reading: Reading, doubts: &mut Reading) -> Cow<'a, [u8]> {
+    let mut found = fields.iter().filter(|field| field.is(name)).map(Field::value);
+    let first = found.next().unwrap_or_default();
+    match found.next_back() {
+        None => first,
+        Some(last) => {
+            doubts.note(Reading::LAST_FIELD, first != last);
+            if reading.has(Reading::LAST_FIELD) { last } else { first }
+        }
+    }
 }
 
-fn starts_with_ignore_case(octets: &[u8], word: &[u8]) -> bool {
-    octets
-        .get(..word.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(word))
-}
-
-/// The parts of a message, the whole first.
-pub fn parts<'a>(message: &Message<'a>) -> Vec<Part<'a>> {
-    let mut walk = Walk {
-        parts: Vec::with_capacity(4),
-        boundaries: Vec::new(),
+/// `type/subtype` in lower case; what stands behind, as some programs write it, is no part of it. RFC 2046 §5.1.3: a
+/// multipart of a sort that nobody knows is a mixed one.
+fn media(first: &[u8]) -> Option<String> {
+    let slash = memchr::memchr(b'/', first).unwrap_or(first.len());
+    let (kind, sort) = first.split_at_checked(slash)?;
+    let kind = kind.trim_ascii().rsplit(u8::is_ascii_whitespace).next()?;
+    let sort = match first_token(sort.get(1..).unwrap_or_default()) {
+        b"" if kind.eq_ignore_ascii_case(b"multipart") => b"mixed",
+        sort => sort,
     };
-    let mut next = walk.entity(message.fields(), message.body(), 0);
-    while let Some((rest, depth)) = next {
-        if walk.parts.len() >= PARTS_MAX {
-            break;
-        }
-        let entity = Message::parse(rest);
-        next = walk.entity(entity.fields(), entity.body(), depth);
+    if kind.is_empty() || sort.is_empty() {
+        return None;
     }
-    walk.parts
+    let mut media = [kind, b"/", sort].concat().to_ascii_lowercase();
+    media.retain(|octet| !octet.is_ascii_control());
+    Some(cut_name(&String::from_utf8_lossy(&media)))
 }
 
-/// A delimiter that is awaited, and the depth of the parts that it parts.
-struct Boundary {
-    text: Vec<u8>,
-    depth: usize,
-}
-
-struct Walk<'a> {
-    parts: Vec<Part<'a>>,
-    boundaries: Vec<Boundary>,
-}
-
-impl<'a> Walk<'a> {
-    /// Takes in one part whose fields are read; where the next one begins, and how deep.
-    fn entity(&mut self, fields: &[Field<'a>], body: &'a [u8], depth: usize) -> Option<(&'a [u8], usize)> {
-        let (mut part, boundary) = Part::read(fields, depth, body);
-        let may_nest = self.boundaries.len() < DEPTH_MAX && depth < DEPTH_MAX;
-        if let Some(text) = boundary.filter(|_| may_nest) {
-            self.boundaries.push(Boundary { text, depth: depth + 1 });
-            // Without the first delimiter there is no multipart, whatever it says; so people see its source.
-            let (before, after) = self.next_delimiter(body);
-            if after.as_ref().is_some_and(|(_, at)| *at == depth + 1) {
-                part.body = &[];
-                self.parts.push(part);
-                return after;
-            }
-            self.boundaries.retain(|b| b.depth <= depth);
-            part.body = before;
-            self.parts.push(part);
-            return after;
-        }
-        if part.media == "message/rfc822" && part.encoding == Encoding::Identity && may_nest {
-            part.body = &[];
-            self.parts.push(part);
-            return Some((body, depth + 1));
-        }
-        let (before, after) = self.next_delimiter(body);
-        part.body = before;
-        self.parts.push(part);
-        after
-    }
-
-    /// What stands before the next delimiter, and what behind it if another part begins there.
-    fn next_delimiter(&mut self, octets: &'a [u8]) -> (&'a [u8], Option<(&'a [u8], usize)>) {
-        let (mut at, mut before) = (0, None);
-        while !self.boundaries.is_empty() {
-            let Some(rest) = octets.get(at..) else { break };
-            let Some(start) = next_dashes(octets, rest, at) else {
-                break;
-            };
-            let line = octets.get(start..).unwrap_or_default();
-            let end = memchr::memchr(b'\n', line).map_or(line.len(), |end| end + 1);
-            let (line, after) = line.split_at_checked(end).unwrap_or((line, &[]));
-            at = start + end;
-            let Some((index, is_last)) = self.matching(line) else {
-                continue;
-            };
-            before.get_or_insert(start);
-            self.boundaries.truncate(if is_last { index } else { index + 1 });
-            if let Some(boundary) = self.boundaries.last().filter(|_| !is_last) {
-                return (
-                    without_line_end(octets.get(..before.unwrap_or(start))),
-                    Some((after, boundary.depth)),
-                );
-            }
-        }
-        match before {
-            Some(end) => (without_line_end(octets.get(..end)), None),
-            None => (octets, None),
-        }
-    }
-
-    /// Which boundary a line is, the innermost first, and whether it is its last.
-    fn matching(&self, line: &[u8]) -> Option<(usize, bool)> {
-        let text = line.get(2..)?.trim_ascii_end();
-        self.boundaries.iter().enumerate().rev().find_map(|(index, boundary)| {
-            match text.strip_prefix(boundary.text.as_slice())? {
-                b"" => Some((index, false)),
-                rest if rest.starts_with(b"--") => Some((index, true)),
-                _ => None,
-            }
-        })
+fn encoding_of(value: &[u8]) -> Encoding {
+    let mut words = value.trim_ascii().split(|b| b.is_ascii_whitespace() || *b == b';');
+    match words.next().unwrap_or_default().to_ascii_lowercase().as_slice() {
+        b"base64" => Encoding::Base64,
+        b"quoted-printable" => Encoding::QuotedPrintable,
+        b"x-uuencode" | b"x-uue" | b"uuencode" | b"uue" => Encoding::Uuencode,
+        _ => Encoding::Identity,
     }
 }
 
-/// Where the next line that begins with `--` stands, from a place on.
-fn next_dashes(octets: &[u8], rest: &[u8], at: usize) -> Option<usize> {
-    let is_line_start = at == 0 || octets.get(at - 1) == Some(&b'\n');
-    if is_line_start && rest.starts_with(b"--") {
-        return Some(at);
-    }
-    memmem::find(rest, b"\n--").map(|found| at + found + 1)
+/// The word at the start.
+fn first_token(value: &[u8]) -> &[u8] {
+    let value = value.trim_ascii_start();
+    let end = value.iter().position(|b| !is_token(*b)).unwrap_or(value.len());
+    value.get(..end).unwrap_or_default()
 }
 
-/// RFC 2046 §5.1.1: the line end before a delimiter belongs to it.
-fn without_line_end(octets: Option<&[u8]>) -> &[u8] {
-    let octets = octets.unwrap_or_default();
-    let octets = octets.strip_suffix(b"\n").unwrap_or(octets);
-    octets.strip_suffix(b"\r").unwrap_or(octets)
+/// A name of bounded length. The middle goes, since what counts stands at the ends.
+fn cut_name(name: &str) -> String {
+    let chars = name.chars().count();
+    if chars <= NAME_CHARS_MAX {
+        return name.to_owned();
+    }
+    let half = NAME_CHARS_MAX / 2;
+    name.chars().take(half).chain(name.chars().skip(chars - half)).collect()
+}
+
+/// The parts of a message, the whole first: as most mail readers find them, and behind these what only others find,
+/// with [`Part::is_other`]. Of what one reader finds the order is that of the message.
+pub fn parts<'a>(message: &Message<'a>) -> Vec<Part<'a>> {
+    let mut doubts = Reading::default();
+    let mut parts = walk(message, Reading::default(), &mut Budget(usize::MAX), &mut doubts);
+    if doubts == Reading::default() {
+        return parts;
+    }
+    let hasher = RandomState::new();
+    let mut seen: HashSet<u64> = parts.iter().map(|part| hasher.hash_one(part.key())).collect();
+    let (mut budget, mut others) = (Budget(COMPARISONS_MAX), Vec::new());
+    for reading in Reading::others() {
+        if !doubts.has(reading) || budget.0 == 0 {
+            continue;
+        }
+        let found = walk(message, reading, &mut budget, &mut doubts);
+        // The source of a multipart whose parts were found says nothing new.
+        let is_new = |part: &Part<'_>| {
+            !part.body.is_empty() && part.boundary.is_none() && seen.insert(hasher.hash_one(part.key()))
+        };
+        others.extend(found.into_iter().filter(is_new));
+    }
+    others.truncate(OTHERS_MAX);
+    parts.extend(others.into_iter().map(|part| Part { is_other: true, ..part }));
+    parts
 }

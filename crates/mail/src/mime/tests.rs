@@ -1,5 +1,7 @@
 //! Messages as they come, and as they should not.
 
+mod stories;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -190,12 +192,50 @@ proptest! {
         let octets = octets.concat();
         let message = Message::parse(&octets);
         let parts = parts(&message);
-        prop_assert!(!parts.is_empty() && parts.len() <= PARTS_MAX);
+        let (others, parts): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.is_other);
+        prop_assert!(!parts.is_empty() && parts.len() <= PARTS_MAX && others.len() <= OTHERS_MAX);
         prop_assert!(parts.iter().map(|part| part.raw().len()).sum::<usize>() <= octets.len());
-        for part in &parts {
+        for part in parts.iter().chain(&others) {
             prop_assert!(part.octets().len() <= part.raw().len() + 3);
             part.text();
         }
         decode_words(&octets);
     }
+}
+
+/// An invitation that led to a phishing page was no text to the filter, and passed.
+#[test]
+fn invitations_say_what_their_lines_say_unfolded_and_unescaped() {
+    let calendar = Calendar::read(
+        "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:not shown\r\nSUMMARY;LANGUAGE=\"a:b\":Pay\\, now\r\n\
+         DESCRIPTION:one\\ntwo https://evil.exa\r\n mple/\\;x\r\nlocation:here\r\nURL:https://url.example/\r\n\
+         X-ALT-DESC;FMTTYPE=text/html:<a href=\"https://page.example/\">x</a>\r\n\
+         X-GOOGLE-CONFERENCE:https://meet.example/\r\nDESCRIPTION;ENCODING=QUOTED-PRINTABLE:a=3Db\r\nEND:VEVENT\r\n",
+    );
+    assert_eq!(
+        calendar.text,
+        "Pay, now\none\ntwo https://evil.example/;x\nhere\nhttps://url.example/\nhttps://meet.example/\na=b\n"
+    );
+    assert_eq!(calendar.page, "<a href=\"https://page.example/\">x</a>\n");
+}
+
+#[test]
+fn readings_are_bounded_however_doubtful_a_message_is() {
+    let fields = "Content-Type: multipart/mixed; boundary=a; boundary=b (c); boundary*=d\n".repeat(2);
+    let many = format!(
+        "{fields}\n{}",
+        "--a\nno field\n--b\nx\n--bx\n--d\n\n--b (c)\n".repeat(20_000)
+    );
+    let message = Message::parse(many.as_bytes());
+    assert!(parts(&message).len() <= PARTS_MAX + OTHERS_MAX);
+    // Comments that begin and never end, and parameters without end, cost no more than their length.
+    for piece in ["(", "(a)", "x ", "x=(", "boundary*0=", "\"", "a=b "] {
+        let long = format!(
+            "Content-Type: multipart/mixed; {}\n\n--a",
+            piece.repeat(200_000 / piece.len())
+        );
+        assert_eq!(read(long.as_bytes()).len(), 1, "{piece}");
+    }
+    let pieces: String = (0..20_000).map(|n| format!("; boundary*{n}=a")).collect();
+    assert!(!read(format!("Content-Type: multipart/mixed{pieces}\n\n--a").as_bytes()).is_empty());
 }

@@ -1,24 +1,28 @@
 //! Transfer encodings, decoded as far as they go: mail programs show what they can.
 
-/// RFC 2045 §6.8: what is no letter of the alphabet is passed over. Padding ends a group, not the text, since several
-/// texts stand one behind the other at times.
+/// RFC 2045 §6.8: what is no letter of the alphabet is passed over, and so is padding where none can be. Where it can,
+/// it ends a group and not the text, since several texts stand one behind the other at times.
 pub(super) fn base64(octets: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(octets.len() / 4 * 3 + 3);
-    let (mut bits, mut count) = (0_u32, 0_u32);
+    let (mut bits, mut count, mut padding) = (0_u32, 0_u32, 0_u32);
     for &octet in octets {
         let value = match octet {
             b'A'..=b'Z' => octet - b'A',
             b'a'..=b'z' => octet - b'a' + 26,
             b'0'..=b'9' => octet - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
+            b'+' => 62,
+            b'/' => 63,
             b'=' => {
-                flush(&mut out, bits, count);
-                (bits, count) = (0, 0);
+                padding += 1;
+                if count >= 2 && count + padding >= 4 {
+                    flush(&mut out, bits, count);
+                    (bits, count, padding) = (0, 0, 0);
+                }
                 continue;
             }
             _ => continue,
         };
+        padding = 0;
         bits = bits << 6 | u32::from(value);
         count += 1;
         if count == 4 {
@@ -74,6 +78,36 @@ fn after_soft_break(from: &[u8]) -> Option<&[u8]> {
 fn as_itself<'a>(out: &mut Vec<u8>, from: &'a [u8]) -> &'a [u8] {
     out.push(b'=');
     from.get(1..).unwrap_or_default()
+}
+
+/// Lines of uuencode (POSIX.1, `uuencode`) between `begin` and `end`; where no line begins so, all of them. A line says how
+/// many octets it has; what is cut off is missing, and what does not fit is passed over.
+pub(super) fn uuencode(octets: &[u8]) -> Vec<u8> {
+    let begin = octets
+        .split_inclusive(|&b| b == b'\n')
+        .position(|line| line.starts_with(b"begin "));
+    let lines = octets.split(|&b| b == b'\n').skip(begin.map_or(0, |at| at + 1));
+    let mut out = Vec::with_capacity(octets.len() / 4 * 3 + 3);
+    for line in lines {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line == b"end" {
+            break;
+        }
+        let Some((&length, digits)) = line.split_first().filter(|(length, _)| (b' '..=b'`').contains(length)) else {
+            continue;
+        };
+        let wanted = usize::from(length.wrapping_sub(b' ') & 0x3f);
+        let mut wanted = wanted.min(digits.len().div_ceil(4) * 3);
+        for group in digits.chunks(4) {
+            // Blanks at a line's end get lost on the way.
+            let digit = |at: usize| u32::from(group.get(at).map_or(0, |digit| digit.wrapping_sub(b' ') & 0x3f));
+            let bits = digit(0) << 18 | digit(1) << 12 | digit(2) << 6 | digit(3);
+            let [_, group @ ..] = bits.to_be_bytes();
+            out.extend(group.iter().take(wanted));
+            wanted = wanted.saturating_sub(3);
+        }
+    }
+    out
 }
 
 /// RFC 2047 §4.2: `_` is a blank.

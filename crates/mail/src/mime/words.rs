@@ -1,29 +1,13 @@
-//! Text in its charset, and encoded words in headers (RFC 2047).
+//! Encoded words in headers (RFC 2047).
 
+use super::charset::decode as decode_charset;
 use super::transfer;
-use encoding_rs::{Encoding, WINDOWS_1252};
 use memchr::memmem;
 use std::borrow::Cow;
 
 /// RFC 2047 §2 says 75; many programs write more. The end of a word is searched no further, since a line may begin
 /// thousands of words and end none.
 const WORD_OCTETS_MAX: usize = 4096;
-
-/// Text in a charset. Where none is named, or one that nobody knows, or plain ASCII that is none, it is UTF-8 if it can
-/// be, and otherwise the charset that old programs write without saying so.
-pub(super) fn decode_charset<'a>(charset: &str, octets: &'a [u8]) -> Cow<'a, str> {
-    if octets.is_ascii() && !charset.starts_with("iso-2022") && !charset.starts_with("utf-16") {
-        return String::from_utf8_lossy(octets);
-    }
-    let is_vague = charset.is_empty() || charset.contains("ascii");
-    match Encoding::for_label(charset.as_bytes()).filter(|_| !is_vague) {
-        Some(encoding) => encoding.decode_without_bom_handling(octets).0,
-        None => match std::str::from_utf8(octets) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => WINDOWS_1252.decode_without_bom_handling(octets).0,
-        },
-    }
-}
 
 /// A header's value with its encoded words decoded. White space between two of them goes (§6.2); octets of one charset
 /// that were cut apart between two words are put together, as most programs do.
