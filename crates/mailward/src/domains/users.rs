@@ -110,6 +110,11 @@ impl Users {
             .any(|name| name != WILDCARD && (self.is_invalid(name) || self.is_valid(name)))
     }
 
+    /// Whether `users/valid/` has an entry of exactly this name.
+    pub(super) fn names_valid(&self, folded: &str) -> bool {
+        folded != WILDCARD && self.is_valid(folded)
+    }
+
     /// Whether `user`, a name without extension, is the box of somebody listed.
     pub(super) fn has_box(&self, user: &str) -> bool {
         self.lists(user) || self.valid.bases.contains(user) || self.invalid.bases.contains(user)

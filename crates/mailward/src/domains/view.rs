@@ -128,6 +128,11 @@ impl DomainView {
         self.parts.users.standing(local, client)
     }
 
+    /// Whether `users/valid/` names `local` itself, neither by its name without extension nor by the wildcard.
+    pub fn names_user(&self, local: &LocalPart) -> bool {
+        self.parts.users.names_valid(&local.folded())
+    }
+
     /// Whose box mail for `local` belongs to: the owner that `mailboxes/` names, for `ann+x` then that of `ann`; else
     /// the user's own, if listed; else the one box that all others share. So nothing that a stranger can invent
     /// makes a mailbox.

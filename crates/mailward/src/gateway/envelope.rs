@@ -265,6 +265,12 @@ impl Gateway {
 fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result<(), Reply> {
     let address = qualified(path, runtime.config.smtp.default_domain.as_ref())?;
     if envelope.is_relayed() {
+        if address.local().names_route()
+            && let Some(domain) = address.domain()
+            && let Found::Local(view) = look_up(&runtime.domains, domain)
+        {
+            without_route(&view, &address)?;
+        }
         if !envelope.foreign.iter().any(|other| other.exact() == address.exact()) {
             envelope.foreign.push(address);
         }
@@ -283,6 +289,7 @@ fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result
             format!("{domain} cannot be looked up now, please try again later"),
         ),
     })?;
+    without_route(&view, &address)?;
     let hop = next_hop(runtime, &view)?;
     if envelope.hop.as_ref().is_some_and(|other| *other != hop) {
         let text = "This domain's mail goes elsewhere, please send it in another transaction".to_owned();
@@ -297,6 +304,16 @@ fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result
         envelope.recipients.push(recipient);
     }
     envelope.hop = Some(hop);
+    Ok(())
+}
+
+/// A local part that a server behind us might take for a way to another host (`user%elsewhere@ours`) is refused,
+/// whatever stands there: the pair would be an open relay. Unless the operator has a user of exactly this name.
+fn without_route(view: &DomainView, address: &Address) -> Result<(), Reply> {
+    if address.local().names_route() && !view.names_user(address.local()) {
+        let text = "Relay attempt: the local part names a route, and no user here".to_owned();
+        return Err(no(550, (5, 7, 1), text));
+    }
     Ok(())
 }
 

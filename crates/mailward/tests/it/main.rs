@@ -45,6 +45,7 @@ mod postfix;
 mod relaying;
 mod reputation;
 mod rig;
+mod routing;
 mod shadow_report;
 mod smuggling;
 mod store_commands;
