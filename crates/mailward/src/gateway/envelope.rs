@@ -1,8 +1,8 @@
 //! RCPT: who the message is for, answered from memory.
 
-use super::{Gateway, NotLocal, Runtime, local};
+use super::{Gateway, Runtime};
 use crate::config::Config;
-use crate::domains::{DomainView, Domains, Found};
+use crate::domains::{DomainView, Domains, Found, Roll};
 use crate::inquiry::listed_ip;
 use crate::relay::next_hop::NextHop;
 use judge::evidence::{RecipientFacts, TlsFacts};
@@ -251,7 +251,7 @@ fn no(code: u16, enhanced: (u8, u16, u16), text: String) -> Reply {
 impl Gateway {
     /// Answers RCPT; a positive answer has added the recipient.
     pub fn recipient(&self, runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Reply {
-        match add(runtime, envelope, path) {
+        match add(runtime, &self.roll, envelope, path) {
             Ok(()) => Reply::new(
                 250,
                 (2, 1, 5),
@@ -262,7 +262,7 @@ impl Gateway {
     }
 }
 
-fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result<(), Reply> {
+fn add(runtime: &Runtime, roll: &Roll, envelope: &mut Envelope, path: &ForwardPath) -> Result<(), Reply> {
     let address = qualified(path, runtime.config.smtp.default_domain.as_ref())?;
     if envelope.is_relayed() {
         if address.local().names_route()
@@ -280,15 +280,7 @@ fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result
     let Some(domain) = address.domain() else {
         return Err(no(550, (5, 7, 1), format!("Relay attempt for {}", address.host())));
     };
-    let view = local(look_up(&runtime.domains, domain)).map_err(|why| match why {
-        NotLocal::Foreign => no(550, (5, 7, 1), format!("Relay attempt for {domain}")),
-        // What cannot be read was logged when it was tried, once.
-        NotLocal::Unreadable => no(
-            451,
-            (4, 3, 5),
-            format!("{domain} cannot be looked up now, please try again later"),
-        ),
-    })?;
+    let view = ours(runtime, roll, &address, domain)?;
     without_route(&view, &address)?;
     let hop = next_hop(runtime, &view)?;
     if envelope.hop.as_ref().is_some_and(|other| *other != hop) {
@@ -305,6 +297,36 @@ fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result
     }
     envelope.hop = Some(hop);
     Ok(())
+}
+
+/// The recipient's domain, if it is one of ours. What is missing that was there a moment ago makes mail wait: 550 would
+/// bounce it for good, because of a file system that is not mounted or a directory on its way.
+fn ours(runtime: &Runtime, roll: &Roll, address: &Address, domain: &Domain) -> Result<Arc<DomainView>, Reply> {
+    let now_s = jiff::Timestamp::now().as_second();
+    let is_trouble = match look_up(&runtime.domains, domain) {
+        Found::Local(view) => {
+            let is_trouble = roll.present(domain, view.users_seen(), now_s);
+            if !(is_trouble && view.misses_user(address.local())) {
+                return Ok(view);
+            }
+            true
+        }
+        Found::NotLocal => roll.absent(domain, false, now_s),
+        Found::Dangling { .. } => roll.absent(domain, true, now_s),
+        Found::NoDomains => {
+            roll.turned_away(&runtime.config.paths.domains);
+            true
+        }
+        // What cannot be read was logged when it was tried, once.
+        Found::Unreadable { .. } => true,
+    };
+    Err(match is_trouble {
+        true => {
+            let text = format!("{domain} cannot be looked up now, please try again later");
+            no(451, (4, 3, 5), text)
+        }
+        false => no(550, (5, 7, 1), format!("Relay attempt for {domain}")),
+    })
 }
 
 /// A local part that a server behind us might take for a way to another host (`user%elsewhere@ours`) is refused,

@@ -37,6 +37,7 @@ mod logs;
 mod maildirs;
 mod memory;
 mod metrics;
+mod missing;
 mod nexthop;
 mod observed;
 mod ops;
