@@ -102,7 +102,28 @@ impl LocalPart {
     pub fn folded(&self) -> Cow<'_, str> {
         fold(&self.0)
     }
+
+    /// Whether a mail server may take it for a route that the sender chose: `user%elsewhere`, `elsewhere!user`,
+    /// `"user@elsewhere"` (RFC 5321 §3.6.1 and §F.2: MUST NOT be relayed on such a word), the same in the characters
+    /// that Unicode makes equal to these, or an address in the encapsulation of Exchange (`IMCEASMTP-`). Anywhere: what
+    /// stands behind a `+` is part of the address too.
+    pub fn names_route(&self) -> bool {
+        let is_encapsulated = self
+            .0
+            .get(..ENCAPSULATED.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(ENCAPSULATED));
+        is_encapsulated || self.0.contains(ROUTES)
+    }
 }
+
+/// What divides a user from a host in a local part, and what compatibility normalisation (NFKC) makes of it: full-width
+/// and small forms, and double exclamation marks.
+const ROUTES: [char; 12] = [
+    '@', '%', '!', '\u{ff20}', '\u{fe6b}', '\u{ff05}', '\u{fe6a}', '\u{ff01}', '\u{fe57}', '\u{203c}', '\u{2048}',
+    '\u{2049}',
+];
+/// What stands before an SMTP address that Exchange took apart to be a local part (`IMCEASMTP-user+40elsewhere`).
+const ENCAPSULATED: &str = "IMCEASMTP-";
 
 fn fold(text: &str) -> Cow<'_, str> {
     // Not `is_uppercase`, because a title-case letter (`ǅ`) is none and has a lower case all the same.
@@ -489,6 +510,74 @@ mod tests {
         assert_eq!(ForwardPath::parse("PostMaster").unwrap(), ForwardPath::Postmaster);
         assert!(ForwardPath::parse("").is_err());
         assert!(ForwardPath::parse("bob").is_err());
+    }
+
+    /// Through a server behind that obeys them, each of these made the pair an open relay.
+    #[test]
+    fn a_local_part_that_names_a_route_is_known_however_it_is_written() {
+        for text in [
+            "user%elsewhere.example",
+            "elsewhere.example!user",
+            "a!b!user",
+            r#""user@elsewhere.example""#,
+            r#""user\@elsewhere.example""#,
+            r#""u\s\e\r\%elsewhere""#,
+            r#""@a.example,@b.example:user""#,
+            r#""user%elsewhere""#,
+            "ann+x%elsewhere.example",
+            r#""ann+x@elsewhere.example""#,
+            "ann+elsewhere!x",
+            "%",
+            "!user",
+            "user%",
+            "user\u{ff05}elsewhere",
+            "user\u{ff20}elsewhere",
+            "elsewhere\u{203c}user",
+            "imceasmtp-user+40elsewhere+2Eexample",
+        ] {
+            assert!(LocalPart::parse(text).unwrap().names_route(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_unusual_names_no_route() {
+        for text in [
+            "ann",
+            "ann+elsewhere.example",
+            "list-bounces+user=elsewhere.example",
+            "SRS0=HHH=TT=elsewhere.example=user",
+            "prvs=1234567890=user",
+            "/G=Ann/S=Example/O=Org",
+            "|ann",
+            r#""ann example""#,
+            r#""a:b""#,
+            "ann.imceasmtp-x",
+            "büro",
+        ] {
+            assert!(!LocalPart::parse(text).unwrap().names_route(), "{text}");
+        }
+    }
+
+    /// RFC 5321 §4.1.1.3 lets a source route be dropped: what is left is the address, and its domain the one that is asked.
+    #[test]
+    fn of_a_source_route_only_its_end_counts() {
+        let end = |text: &str| ForwardPath::parse(text).map(|path| path.to_string());
+        assert_eq!(
+            end("@ours.example:user@elsewhere.example").unwrap(),
+            "user@elsewhere.example"
+        );
+        assert_eq!(
+            end("@a.example,@ours.example:u%e@ours.example").unwrap(),
+            "u%e@ours.example"
+        );
+        for text in [
+            "@a.example:@b.example:user@ours.example",
+            "user@elsewhere.example@ours.example",
+            "@a.example:postmaster@",
+            "a.example:user@ours.example",
+        ] {
+            assert!(end(text).is_err(), "{text}");
+        }
     }
 
     #[test]

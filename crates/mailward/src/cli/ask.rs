@@ -2,7 +2,7 @@
 
 use super::control::client;
 use super::desk::{Caller, Desk, Out};
-use super::{Trouble, label, learn, load, quarantine, report, reputation, status, why};
+use super::{Trouble, domains, label, learn, load, quarantine, report, reputation, status, why};
 use crate::config::Config;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
@@ -16,6 +16,7 @@ use std::process::ExitCode;
 pub(super) enum Ask {
     Status(status::Options),
     Reload,
+    Domains(domains::Options),
     Why(why::Options),
     Quarantine(quarantine::Options),
     Report(report::Options),
@@ -31,7 +32,7 @@ impl Ask {
         match self {
             Ask::Why(_) | Ask::Label(_) | Ask::Sent(_) | Ask::Learn(_) | Ask::Reputation(_) => true,
             Ask::Quarantine(options) => options.is_for_owners(),
-            Ask::Status(_) | Ask::Reload | Ask::Report(_) => false,
+            Ask::Status(_) | Ask::Reload | Ask::Domains(_) | Ask::Report(_) => false,
         }
     }
 
@@ -39,6 +40,7 @@ impl Ask {
     fn is_ended_unread(&self) -> bool {
         match self {
             Ask::Quarantine(options) => options.is_ended_unread(),
+            Ask::Domains(options) => options.is_ended_unread(),
             Ask::Reload | Ask::Label(_) | Ask::Sent(_) | Ask::Learn(_) => true,
             Ask::Why(_) | Ask::Status(_) | Ask::Report(_) | Ask::Reputation(_) => false,
         }
@@ -140,6 +142,7 @@ pub(super) fn answer(desk: &Desk, ask: &Ask, out: &mut Out<'_>) -> Result<u8, Tr
     match ask {
         Ask::Status(options) => status::run(desk, options, out),
         Ask::Reload => reload(desk, out),
+        Ask::Domains(options) => domains::run(desk, options, out),
         Ask::Why(options) => why::run(desk, options, out),
         Ask::Quarantine(options) => quarantine::run(desk, options, out),
         Ask::Report(options) => report::run(desk, options, out),

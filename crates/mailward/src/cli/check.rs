@@ -1,8 +1,8 @@
 //! `mailward check`: mistakes in the configuration and the domains' files, before they cost mail.
 
 use super::{Trouble, harmless_json, load};
-use crate::config::Fault;
-use crate::domains::{Finding, Roots, Severity, audit};
+use crate::config::{Config, Fault};
+use crate::domains::{Domains, Finding, Roll, Roots, Severity, audit};
 use crate::judgement::Judgement;
 use clap::Args;
 use std::io::Write;
@@ -42,7 +42,8 @@ pub(super) fn run(path: Option<&Path>, options: &Options) -> Result<ExitCode, Tr
         domains: config.paths.domains.clone(),
         blacklist_d: config.paths.blacklist_d.clone(),
     };
-    let findings = audit(&roots, &|hop| config.is_ourselves(hop));
+    let mut findings = audit(&roots, &|hop| config.is_ourselves(hop));
+    findings.extend(missing(&config, roots));
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     for finding in &findings {
@@ -67,6 +68,36 @@ pub(super) fn run(path: Option<&Path>, options: &Options) -> Result<ExitCode, Tr
     } else {
         ExitCode::from(1)
     })
+}
+
+/// What was there a moment ago, by the daemon's list.
+fn missing(config: &Config, roots: Roots) -> Vec<Finding> {
+    // A tree that cannot be opened was reported.
+    let Ok(domains) = Domains::open(roots, config.domain_defaults()) else {
+        return Vec::new();
+    };
+    let finding = |path, message, hint| Finding {
+        path,
+        line: None,
+        severity: Severity::Error,
+        message,
+        hint: Some(hint),
+    };
+    match Roll::look(&config.paths.state, &domains, jiff::Timestamp::now().as_second()) {
+        Ok(missing) => missing
+            .iter()
+            .map(|one| {
+                let top = config.paths.domains.join(one.domain.as_str());
+                let path = if one.is_users { top.join("users/valid") } else { top };
+                finding(path, one.to_string(), one.hint())
+            })
+            .collect(),
+        Err(error) => vec![finding(
+            config.paths.state.clone(),
+            error.to_string(),
+            error.hint().into(),
+        )],
+    }
 }
 
 /// In the form of a finding.

@@ -3,6 +3,7 @@
 use super::parts::{Part, Parts};
 use super::{Trouble, load};
 use crate::config::Config;
+use crate::domains::{Census, Roll};
 use crate::gateway::{Gateway, Runtime, Seal};
 use crate::metrics::{Door, METRICS, Readings, exposition};
 use crate::quarantine::Expiry;
@@ -26,6 +27,12 @@ const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 const STORE_SIZE: Duration = Duration::from_secs(180);
 /// How often idle connections are.
 const IDLE_CONNECTIONS: Duration = Duration::from_secs(30);
+/// How often it is looked which domains there are;
+const CENSUS: Duration = Duration::from_secs(10);
+/// and no sooner than after so many times what it took.
+const CENSUS_SHARE: u32 = 50;
+/// The pause after their list could not be written.
+const ROLL_RETRY: Duration = Duration::from_secs(5);
 /// How long a start waits for whoever writes to the store, and how often it tries.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 const STORE_PAUSE: Duration = Duration::from_millis(10);
@@ -61,7 +68,10 @@ impl Daemon {
             let seal = Seal::load(&state)
                 .map_err(|error| Trouble::new(format!("cannot read the key in {}: {error}", state.display())))?;
             let store = open_store(&store_path).map_err(|error| Trouble::store(&store_path, &error))?;
-            Core::Gateway(Arc::new(Gateway::new(open(config, None)?, store, seal)))
+            let runtime = open(config, None)?;
+            let roll = Roll::open(&state, &runtime.domains, jiff::Timestamp::now().as_second())
+                .map_err(|error| Trouble::hint(&error, error.hint()))?;
+            Core::Gateway(Arc::new(Gateway::new(runtime, store, seal, roll)))
         } else {
             Core::Rest {
                 runtime: RwLock::new(Arc::new(open(config, None)?)),
@@ -187,6 +197,26 @@ impl Daemon {
         }
     }
 
+    /// Looks from time to time which domains there are, and writes what changed; runs until it is dropped.
+    pub(super) async fn keeping_roll(self: Arc<Daemon>) {
+        let Some(gateway) = self.gateway().cloned() else { return };
+        let mut pause = CENSUS;
+        loop {
+            let is_time = tokio::select! {
+                () = tokio::time::sleep(pause) => true,
+                () = gateway.roll().changed() => false,
+            };
+            let begun = Instant::now();
+            let keeping = gateway.clone();
+            let kept = tokio::task::spawn_blocking(move || keep_roll(&keeping, is_time)).await;
+            if let Err(error) = kept.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+                tracing::error!(%error, "the list of domains cannot be written");
+                tokio::time::sleep(ROLL_RETRY).await;
+            }
+            pause = CENSUS.max(begun.elapsed() * CENSUS_SHARE);
+        }
+    }
+
     /// Lets go of what is past its time; runs until it is dropped.
     pub(super) async fn housekeeping(self: Arc<Daemon>) {
         let mut hourly = interval(HOUSEKEEPING);
@@ -269,6 +299,23 @@ fn open_store(path: &Path) -> Result<Store, OpenError> {
 
 fn open(config: Config, before: Option<&Runtime>) -> Result<Runtime, Trouble> {
     Runtime::open(config, before).map_err(|(message, hint)| Trouble::Said(message, hint))
+}
+
+/// Writes the list of domains, after a look at the tree if it is time.
+fn keep_roll(gateway: &Gateway, is_time: bool) -> std::io::Result<()> {
+    if is_time {
+        let (runtime, roll, now_s) = (gateway.runtime(), gateway.roll(), jiff::Timestamp::now().as_second());
+        let mut census = runtime.domains.census();
+        if census.as_ref().is_none_or(Census::is_empty) || !roll.missing(now_s).is_empty() {
+            // No watch tells of a file system that is mounted over what is there.
+            runtime.domains.reload();
+            census = runtime.domains.census();
+        }
+        if let Some(census) = census {
+            roll.take(&census, now_s);
+        }
+    }
+    gateway.roll().save()
 }
 
 async fn expire_records(gateway: &Gateway) {

@@ -7,7 +7,7 @@
 use super::daemon::Daemon;
 use super::{Trouble, ask};
 use crate::config::Config;
-use crate::domains::{Domains, Found, Roots};
+use crate::domains::{Domains, Found, Missing, Roll, Roots};
 use crate::gateway::{Runtime, Seal};
 use crate::judgement::Judgement;
 use crate::quarantine::{Entry, Quarantine};
@@ -213,6 +213,34 @@ impl Desk {
         Seal::load(state).map_err(|error| Trouble::new(format!("cannot read the key in {}: {error}", state.display())))
     }
 
+    /// The daemon's list of domains; `None` in a desk without a daemon.
+    pub(super) fn roll(&self) -> Result<Option<&Roll>, Trouble> {
+        match &self.source {
+            Source::Daemon(daemon, _) => daemon.gateway().map(|gateway| Some(gateway.roll())).ok_or_else(|| {
+                Trouble::hint(
+                    "this process does not have the list of domains",
+                    "ask the process that runs the part `smtp`",
+                )
+            }),
+            Source::Alone(_) => Ok(None),
+        }
+    }
+
+    /// What of the domains is missing now, by the list and the tree.
+    pub(super) fn missing(&self) -> Result<Vec<Missing>, Trouble> {
+        let now_s = jiff::Timestamp::now().as_second();
+        let domains = self.domains()?;
+        if let Source::Daemon(daemon, _) = &self.source
+            && let Some(gateway) = daemon.gateway()
+        {
+            if let Some(census) = domains.census() {
+                gateway.roll().take(&census, now_s);
+            }
+            return Ok(gateway.roll().missing(now_s));
+        }
+        Roll::look(&self.config().paths.state, domains, now_s).map_err(|error| Trouble::hint(&error, error.hint()))
+    }
+
     /// Whose box mail for an address belongs to, if any of ours.
     pub(super) fn own_mailbox(&self, address: &Address) -> Result<Option<MailboxId>, Trouble> {
         Ok(mailbox(self.domains()?, address))
@@ -271,7 +299,7 @@ impl Desk {
 fn mailbox(domains: &Domains, address: &Address) -> Option<MailboxId> {
     match domains.find(address.domain()?) {
         Found::Local(view) => Some(view.mailbox(address.local())),
-        Found::NotLocal | Found::Unreadable { .. } => None,
+        Found::NotLocal | Found::NoDomains | Found::Dangling { .. } | Found::Unreadable { .. } => None,
     }
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod control;
 mod daemon;
 mod desk;
+mod domains;
 mod evaluate;
 mod explain;
 mod label;
@@ -61,6 +62,8 @@ enum Command {
     Status(status::Options),
     /// Have the daemon that runs read its configuration again
     Reload,
+    /// List the domains and what of them is missing; or say that what is missing is gone for good
+    Domains(domains::Options),
     /// Judge messages from files, Maildirs, mboxes or standard input
     Scan(scan::Options),
     /// Say why a message got its verdict, and judge it again; without an id, list the last messages
@@ -143,6 +146,7 @@ pub fn run() -> ExitCode {
         Command::Check(options) => check::run(config, &options),
         Command::Store(options) => store::run(config, &options),
         Command::Status(options) => ask::run(config, Ask::Status(options)),
+        Command::Domains(options) => ask::run(config, Ask::Domains(options)),
         Command::Reload => ask::run(config, Ask::Reload),
         Command::Why(options) => ask::run(config, Ask::Why(options)),
         Command::Quarantine(options) => ask::run(config, Ask::Quarantine(options)),

@@ -282,6 +282,8 @@ impl Counter<'_> {
             Some(Found::Local(view)) => Some(view),
             // Mail of `relay_networks` that the next hop refused.
             Some(Found::NotLocal) | None => None,
+            Some(Found::NoDomains) => return Err("there is no domain now; their directories are missing".into()),
+            Some(Found::Dangling { path }) => return Err(format!("{}: the link leads nowhere", path.display())),
             Some(Found::Unreadable { path, why }) => return Err(format!("{}: {why}", path.display())),
         };
         let hop = match view.as_ref().and_then(|view| view.next_hop()) {

@@ -322,7 +322,8 @@ fn recipient(config: &Config, rcpt: Option<&str>) -> Result<(Address, Option<Arc
         .ok_or_else(|| Trouble::new(format!("--rcpt: no domain: `{text}`")))?;
     match domains.find(domain) {
         Found::Local(view) => Ok((address, Some(view))),
-        Found::NotLocal => Err(Trouble::hint(
+        Found::Dangling { path } => Err(Trouble::new(format!("{}: the link leads nowhere", path.display()))),
+        Found::NotLocal | Found::NoDomains => Err(Trouble::hint(
             format!("{domain} is none of our domains: at the door this is a relay attempt (550 5.7.1)"),
             format!("make the directory {}/{domain}", config.paths.domains.display()),
         )),

@@ -178,6 +178,7 @@ async fn serve(start: Start<'_>) -> Result<(), Trouble> {
     }
     let keeper = tokio::spawn(daemon.clone().housekeeping());
     let counter = tokio::spawn(daemon.clone().counting_votes());
+    let roll_keeper = tokio::spawn(daemon.clone().keeping_roll());
     let mut signals = Signals::take()?;
     announce(&config, &daemon, &open, is_first);
     let supervisor = Arc::new(supervisor);
@@ -193,9 +194,13 @@ async fn serve(start: Start<'_>) -> Result<(), Trouble> {
     }
     keeper.abort();
     counter.abort();
+    roll_keeper.abort();
     if let Some(gateway) = daemon.gateway() {
         farewell(gateway, &stop).await;
         gateway.doors().end_spells();
+        if let Err(error) = gateway.roll().save() {
+            tracing::error!(%error, "the list of domains cannot be written");
+        }
         if let Err(error) = gateway.store().close().await {
             tracing::error!(%error, "the store was not closed well; the next start mends it");
         }

@@ -4,6 +4,7 @@ use super::daemon::Daemon;
 use super::desk::{Desk, Out};
 use super::explain::line;
 use super::{Trouble, harmless_json};
+use crate::domains::Missing;
 use crate::judgement::Judgement;
 use crate::metrics::{HopHealth, METRICS};
 use clap::Args;
@@ -20,15 +21,17 @@ pub(super) struct Options {
 
 pub(super) fn run(desk: &Desk, options: &Options, out: &mut Out<'_>) -> Result<u8, Trouble> {
     let daemon = desk.daemon()?;
+    // What cannot be told must not keep back the rest.
+    let missing = desk.missing().unwrap_or_default();
     let text = match options.json {
-        true => harmless_json(&serde_json::to_string_pretty(&json(daemon)).map_err(Trouble::new)?) + "\n",
-        false => text(daemon),
+        true => harmless_json(&serde_json::to_string_pretty(&json(daemon, &missing)).map_err(Trouble::new)?) + "\n",
+        false => text(daemon, &missing),
     };
     out.text.write_all(text.as_bytes())?;
     Ok(0)
 }
 
-fn text(daemon: &Daemon) -> String {
+fn text(daemon: &Daemon, missing: &[Missing]) -> String {
     let runtime = daemon.runtime();
     let mut out = format!(
         "mailward {}, up for {}, process {} ({})\n",
@@ -81,7 +84,13 @@ fn text(daemon: &Daemon) -> String {
         );
     }
     line(&mut out, "held", quarantine);
-    line(&mut out, "domains", runtime.domains.names().len());
+    match runtime.domains.names().len() {
+        0 => line(&mut out, "domains", "NONE: all mail is deferred until there is one"),
+        count => line(&mut out, "domains", count),
+    }
+    for missing in missing {
+        line(&mut out, "missing", format_args!("{missing}; {}", missing.hint()));
+    }
     out
 }
 
@@ -144,7 +153,7 @@ fn hop_text(name: &str, health: &HopHealth) -> String {
     text
 }
 
-fn json(daemon: &Daemon) -> serde_json::Value {
+fn json(daemon: &Daemon, missing: &[Missing]) -> serde_json::Value {
     let runtime = daemon.runtime();
     let (came, turned_away) = METRICS.visitors();
     let (begun, failed) = METRICS.store_begins();
@@ -182,6 +191,13 @@ fn json(daemon: &Daemon) -> serde_json::Value {
         },
         "store": {"path": runtime.config.store_path(), "recorded": begun, "failures": failed},
         "domains": runtime.domains.names().len(),
+        "missing": missing.iter().map(|missing| serde_json::json!({
+            "domain": missing.domain.as_str(),
+            "what": missing.what(),
+            "since_s": missing.since_s,
+            "until_s": missing.until_s(),
+            "hint": missing.hint(),
+        })).collect::<Vec<_>>(),
         "dns": runtime.judgement.dns().map(|dns| {
             let stats = dns.stats();
             serde_json::json!({

@@ -99,6 +99,7 @@ pub fn audit(roots: &Roots, is_ourselves: &dyn Fn(&NextHop) -> bool) -> Vec<Find
         tree: Tree::new(&disk),
         disk,
         is_ourselves,
+        root: PathBuf::new(),
         has_global_zones: false,
         findings: Vec::new(),
     };
@@ -116,6 +117,7 @@ struct Audit<'a> {
     disk: Arc<Disk>,
     is_ourselves: &'a dyn Fn(&NextHop) -> bool,
     tree: Tree,
+    root: PathBuf,
     /// `_global_/zones` names some.
     has_global_zones: bool,
     findings: Vec<Finding>,
@@ -124,6 +126,7 @@ struct Audit<'a> {
 impl Audit<'_> {
     fn roots(&mut self, roots: &Roots) {
         let root = &roots.domains;
+        self.root.clone_from(root);
         match (self.dir(root), self.disk.resolve(root)) {
             (Some(listing), Ok(resolved)) => {
                 let bounds = Bounds {
@@ -165,6 +168,16 @@ impl Audit<'_> {
             // A tree may hold more domains than memory should.
             self.tree.clear();
         }
+        if first.is_empty() {
+            let hint = format!(
+                "mount what belongs there, or `mkdir -p {}/example.com/users/valid`",
+                root.display()
+            );
+            self.report(
+                root,
+                Fault::error("no domain in it: all mail is deferred".into()).hint(hint),
+            );
+        }
     }
 
     /// The domain that an entry of the root stands for; reports names that stand for none.
@@ -193,6 +206,11 @@ impl Audit<'_> {
                 let message = "leads out of the tree to a directory of a foreign owner, so it does not count";
                 let hint = "let root, or the owner of the tree, own the directory".into();
                 self.report(path, Fault::error(message.into()).hint(hint));
+            }
+            Ok(false) if super::is_dangling(&self.disk, path) => {
+                let hint = "point it to the domain's directory; or remove it, and `mailward domains forget` the domain";
+                let fault = Fault::error("the link leads nowhere: the domain's mail is deferred".into());
+                self.report(path, fault.hint(hint.into()));
             }
             Ok(false) if entry.kind == Kind::Link => {
                 self.report(path, Fault::warning("the link leads to no directory".into()));
@@ -465,6 +483,21 @@ impl Audit<'_> {
         names
     }
 
+    /// Whether mail waits while this is a link to nothing: what it stands for keeps mail from being refused for good, or
+    /// filed wrongly.
+    fn defers(&self, path: &Path) -> bool {
+        let Ok(below) = path.strip_prefix(&self.root) else {
+            return false;
+        };
+        let names: Vec<_> = below.iter().skip(1).filter_map(OsStr::to_str).collect();
+        match *names {
+            ["users" | "whitelisted" | "mailboxes" | "deliver" | FORWARDERS | LISTS] => true,
+            ["users", "valid" | "invalid"] | ["users", "valid" | "invalid", _] => true,
+            ["whitelisted", list] => WHITELISTED.iter().any(|(known, _)| *known == list),
+            _ => false,
+        }
+    }
+
     /// What stands in a directory on purpose and leads somewhere; reports what does not.
     fn live(&mut self, dir: &Path, listing: &Listing) -> Vec<(Entry, Kind)> {
         self.live_of(dir, listing, &super::names::plain)
@@ -485,6 +518,10 @@ impl Audit<'_> {
             }
             match self.tree.kind(dir, entry) {
                 Ok(Some(kind)) => live.push((entry.clone(), kind)),
+                Ok(None) if self.defers(&path) => {
+                    let fault = Fault::error("the link leads nowhere: mail is deferred".into());
+                    self.report(&path, fault.hint("point it to what it stands for, or remove it".into()));
+                }
                 Ok(None) => self.report(&path, Fault::warning("the link leads nowhere: has no effect".into())),
                 Err(unreadable) => self.unreadable(&unreadable),
             }

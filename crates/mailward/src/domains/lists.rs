@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// write names only.
 pub(super) const LOOKED_INTO_MAX: usize = 1000;
 
+/// The directory of whitelists.
+const WHITELIST: &str = "whitelisted";
+
 /// The names in one directory whose file says `forged = "pass"`: they count even where DMARC shows them to be forged.
 fn forged_in(
     tree: &mut Tree,
@@ -65,11 +68,11 @@ impl ListCache {
 
     /// `whitelisted/` below `top`.
     pub(super) fn whitelist(&mut self, tree: &mut Tree, top: &Path) -> Result<Whitelist, Unreadable> {
-        let [ips, senders, domains, recipients] = self.sets(tree, top, "whitelisted", WHITELISTED)?;
+        let [ips, senders, domains, recipients] = self.sets(tree, top, WHITELIST, WHITELISTED)?;
         let mut forged = Names::new();
         for (name, sort) in WHITELISTED {
-            if matches!(name, "senders" | "domains") && tree.subdir(top, "whitelisted")?.is_some() {
-                let dir = top.join("whitelisted");
+            if matches!(name, "senders" | "domains") && tree.subdir(top, WHITELIST)?.is_some() {
+                let dir = top.join(WHITELIST);
                 let listing = tree.subdir(&dir, name)?;
                 forged_in(tree, &dir.join(name), listing.as_deref(), sort, &mut forged)?;
             }
@@ -85,7 +88,7 @@ impl ListCache {
 
     /// `forwarders/` below `top`; `None` where there is no such directory.
     pub(super) fn forwarders(&mut self, tree: &mut Tree, top: &Path) -> Result<Option<Arc<Names>>, Unreadable> {
-        let listing = tree.subdir(top, FORWARDERS)?;
+        let listing = tree.meant_subdir(top, FORWARDERS)?;
         let is_there = listing.is_some();
         let names = self.names(tree, &top.join(FORWARDERS), listing, Sort::Forwarder)?;
         Ok(is_there.then_some(names))
@@ -93,11 +96,12 @@ impl ListCache {
 
     /// `lists/` below `top`.
     pub(super) fn allowed(&mut self, tree: &mut Tree, top: &Path) -> Result<Arc<Names>, Unreadable> {
-        let listing = tree.subdir(top, LISTS)?;
+        let listing = tree.meant_subdir(top, LISTS)?;
         self.names(tree, &top.join(LISTS), listing, Sort::Domain)
     }
 
-    /// The sets of all lists in the order of their table.
+    /// The sets of all lists in the order of their table. A blacklist behind a link to nothing is none; a whitelist is
+    /// trouble, because what it would let pass is refused for good.
     fn sets<const N: usize>(
         &mut self,
         tree: &mut Tree,
@@ -107,9 +111,13 @@ impl ListCache {
     ) -> Result<[Arc<Names>; N], Unreadable> {
         let mut sets = std::array::from_fn(|_| Arc::default());
         let dir = top.join(colour);
-        if tree.subdir(top, colour)?.is_some() {
+        let look = match colour {
+            WHITELIST => Tree::meant_subdir,
+            _ => Tree::subdir,
+        };
+        if look(tree, top, colour)?.is_some() {
             for (set, (name, sort)) in sets.iter_mut().zip(table) {
-                let listing = tree.subdir(&dir, name)?;
+                let listing = look(tree, &dir, name)?;
                 *set = self.names(tree, &dir.join(name), listing, sort)?;
             }
         }

@@ -18,6 +18,7 @@
 //! change, not for each message.
 //!
 //! - [`audit`]: what an operator got wrong in the tree.
+//! - `census`, `roll`: which domains there are, and which there were a moment ago: [`Roll`].
 //! - `view`: one domain's immutable snapshot, [`DomainView`].
 //! - `users`, `lists`, `zones`, `checks`, `routing`: what each directory and file means.
 //! - `names`: names of files, made comparable.
@@ -25,9 +26,11 @@
 //! - `tree`, `watch`: files read once, and again when the kernel says that they changed.
 
 pub mod audit;
+mod census;
 mod checks;
 mod lists;
 mod names;
+mod roll;
 mod routing;
 #[cfg(test)]
 mod tests;
@@ -39,6 +42,8 @@ mod watch;
 mod zones;
 
 pub use audit::{Finding, Severity, audit};
+pub use census::{Census, UsersSeen};
+pub use roll::{Missing, Roll, RollError};
 pub use routing::DeliverError;
 pub use view::{BoxName, DomainView};
 
@@ -107,6 +112,13 @@ pub struct Domains {
 pub enum Found {
     /// No directory stands for it: mail for it would be relayed.
     NotLocal,
+    /// Nor for any other: the root has no domain in it, so nothing is known of any.
+    NoDomains,
+    /// A link stands for it that leads nowhere.
+    Dangling {
+        /// The link.
+        path: PathBuf,
+    },
     /// It is local.
     Local(Arc<DomainView>),
     /// It may be local, but something that must be read cannot be; mail for it has to wait (451).
@@ -142,6 +154,8 @@ struct State {
     resolved: PathBuf,
     /// Which directories stand for which domain, in sort order; one but for mistakes.
     dirs: HashMap<Domain, Vec<OsString>>,
+    /// No directory stands for any domain. Where only links stand for some, as it was when they were last looked at.
+    is_empty: bool,
     /// Those that were asked for, with the directories that they were made for.
     slots: HashMap<Domain, (Vec<OsString>, Arc<Mutex<Slot>>)>,
     disk: Arc<Disk>,
@@ -161,6 +175,8 @@ struct Slot {
     read: Option<(PathBuf, Parts)>,
     /// It was read, and no directory counts.
     is_absent: bool,
+    /// And a link that leads nowhere stands for it.
+    dangling: Option<PathBuf>,
     view: Option<Arc<DomainView>>,
     told: Told,
 }
@@ -205,8 +221,7 @@ impl Domains {
     /// What the tree says of `domain` now.
     pub fn find(&self, domain: &Domain) -> Found {
         match self.try_find(domain) {
-            Ok(Some(view)) => Found::Local(view),
-            Ok(None) => Found::NotLocal,
+            Ok(found) => found,
             Err(Unreadable { path, why }) => Found::Unreadable { path, why },
         }
     }
@@ -231,47 +246,61 @@ impl Domains {
         state.everywhere.is_some() && state.shared_tree.is_fresh() && slot.try_lock().is_ok_and(|slot| slot.is_fresh())
     }
 
-    fn try_find(&self, domain: &Domain) -> Result<Option<Arc<DomainView>>, Unreadable> {
+    fn try_find(&self, domain: &Domain) -> Result<Found, Unreadable> {
         self.disk.watcher.drain();
-        let (slot, everywhere, bounds) = {
+        let (slot, everywhere, bounds, nowhere) = {
             let mut state = lock(&self.state);
             let looked = state.look(&self.roots, domain);
             state.told.trouble(None, looked.as_ref().err());
-            match looked? {
-                Some(looked) => looked,
-                None => return Ok(None),
+            let looked = looked?;
+            let nowhere = match state.is_empty {
+                true => Found::NoDomains,
+                false => Found::NotLocal,
+            };
+            match looked {
+                Some((slot, everywhere, bounds)) => (slot, everywhere, bounds, nowhere),
+                None => return Ok(nowhere),
             }
         };
         let mut slot = lock(&slot);
         let refreshed = slot.refresh(&self.roots.domains, &bounds, &self.defaults, &self.disk);
         slot.told.trouble(Some(domain), refreshed.as_ref().err());
         refreshed?;
-        Ok(slot.view(domain, &everywhere))
+        Ok(match (slot.view(domain, &everywhere), &slot.dangling) {
+            (Some(view), _) => Found::Local(view),
+            (None, Some(path)) => Found::Dangling { path: path.clone() },
+            (None, None) => nowhere,
+        })
     }
 
     /// All local domains, in alphabetical order. Looks at each link; empty while the root cannot be read.
     pub fn names(&self) -> Vec<Domain> {
-        self.disk.watcher.drain();
-        let mut state = lock(&self.state);
-        if state.refresh(&self.roots).is_err() {
-            return Vec::new();
-        }
-        let Some(listing) = state.listing.clone() else {
-            return Vec::new();
-        };
-        let bounds = Bounds {
-            resolved: state.resolved.clone(),
-            owner: listing.uid,
-        };
-        let counts = |dir: &OsString| bounds.admit(&self.disk, &self.roots.domains.join(dir)).unwrap_or(false);
-        let mut names: Vec<_> = state
-            .dirs
-            .iter()
-            .filter(|(_, dirs)| dirs.iter().any(counts))
-            .map(|(name, _)| name.clone())
+        let standing = self.standing().unwrap_or_default();
+        let mut names: Vec<_> = standing
+            .into_iter()
+            .filter(|(_, standing)| matches!(standing, Standing::At(_)))
+            .map(|(name, _)| name)
             .collect();
         names.sort();
         names
+    }
+
+    /// What stands for each name in the root's listing; `None` while the root cannot be read.
+    fn standing(&self) -> Option<Vec<(Domain, Standing)>> {
+        self.disk.watcher.drain();
+        let mut state = lock(&self.state);
+        state.refresh(&self.roots).ok()?;
+        let bounds = Bounds {
+            resolved: state.resolved.clone(),
+            owner: state.listing.as_ref()?.uid,
+        };
+        let standing: Vec<_> = state
+            .dirs
+            .iter()
+            .map(|(name, dirs)| (name.clone(), bounds.standing(&self.disk, &self.roots.domains, dirs)))
+            .collect();
+        state.is_empty = !standing.iter().any(|(_, standing)| matches!(standing, Standing::At(_)));
+        Some(standing)
     }
 
     /// Forgets all that was read. Only needed after what no watch tells: a file system mounted over the tree.
@@ -305,6 +334,7 @@ impl State {
             listing: None,
             resolved: PathBuf::new(),
             dirs: HashMap::new(),
+            is_empty: true,
             slots: HashMap::new(),
             disk: Arc::clone(disk),
             shared_tree: Tree::new(disk),
@@ -343,8 +373,24 @@ impl State {
         let dirs = &self.dirs;
         self.slots
             .retain(|name, (made_for, _)| dirs.get(name) == Some(made_for));
+        self.is_empty = listing.as_ref().is_none_or(|listing| !self.has_domain(roots, listing));
         self.listing = listing;
         Ok(())
+    }
+
+    /// Whether any name has a directory that counts: no link is looked at where some directory stands in the root.
+    fn has_domain(&self, roots: &Roots, listing: &Listing) -> bool {
+        let is_dir = |dir: &OsString| {
+            dir.to_str()
+                .and_then(|dir| listing.entry(dir))
+                .is_some_and(|entry| entry.kind == Kind::Dir)
+        };
+        let bounds = Bounds {
+            resolved: self.resolved.clone(),
+            owner: listing.uid,
+        };
+        let counts = |dir: &OsString| bounds.admit(&self.disk, &roots.domains.join(dir)).unwrap_or(false);
+        self.dirs.values().flatten().any(is_dir) || self.dirs.values().flatten().any(counts)
     }
 
     /// What a lookup needs of what holds for all domains; `None` for a name that stands in no listing.
@@ -454,9 +500,43 @@ impl Bounds {
         Ok(meta.is_dir() && (resolved.starts_with(&self.resolved) || self.trusts(uid)))
     }
 
+    /// What the directories of one name come to.
+    fn standing(&self, disk: &Disk, root: &Path, dirs: &[OsString]) -> Standing {
+        let mut standing = Standing::Absent;
+        for dir in dirs {
+            let path = root.join(dir);
+            match self.admit(disk, &path) {
+                Ok(true) => return Standing::At(path),
+                Ok(false) if standing == Standing::Absent && is_dangling(disk, &path) => standing = Standing::Dangling,
+                Ok(false) => {}
+                Err(_) => standing = Standing::Unreadable,
+            }
+        }
+        standing
+    }
+
     fn trusts(&self, uid: u32) -> bool {
         uid == 0 || uid == self.owner || uid == rustix::process::geteuid().as_raw()
     }
+}
+
+/// What stands for a name.
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    /// This directory.
+    At(PathBuf),
+    /// None that counts.
+    Absent,
+    /// None, but a link to nothing.
+    Dangling,
+    /// What cannot be read.
+    Unreadable,
+}
+
+/// Whether a link stands there that leads nowhere.
+fn is_dangling(disk: &Disk, path: &Path) -> bool {
+    let is_link = matches!(disk.lstat(path), Ok(Some(meta)) if meta.is_symlink());
+    is_link && matches!(disk.stat(path), Ok(None))
 }
 
 impl Slot {
@@ -467,6 +547,7 @@ impl Slot {
             lists: ListCache::default(),
             read: None,
             is_absent: false,
+            dangling: None,
             view: None,
             told: Told::default(),
         }
@@ -478,7 +559,7 @@ impl Slot {
         if touched.is_empty() && (self.read.is_some() || self.is_absent) {
             return Ok(());
         }
-        (self.view, self.is_absent) = (None, false);
+        (self.view, self.is_absent, self.dangling) = (None, false, None);
         let before = self.read.take();
         let names = before.as_ref().and_then(|(top, _)| below(top, &touched));
         let (top, listing) = match (&before, &names) {
@@ -491,6 +572,8 @@ impl Slot {
                 Some(found) => found,
                 None => {
                     self.is_absent = true;
+                    let mut paths = self.dirs.iter().map(|dir| root.join(dir));
+                    self.dangling = paths.find(|path| is_dangling(disk, path));
                     return Ok(());
                 }
             },

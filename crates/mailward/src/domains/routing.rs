@@ -50,7 +50,7 @@ pub(super) type Owners = (HashMap<Box<str>, MailboxId>, Vec<(PathBuf, Fault)>);
 pub(super) fn owners(tree: &mut Tree, top: &Path) -> Result<Owners, Unreadable> {
     let (mut owners, mut faults) = (HashMap::new(), Vec::new());
     let dir = top.join("mailboxes");
-    if let Some(listing) = tree.subdir(top, "mailboxes")? {
+    if let Some(listing) = tree.meant_subdir(top, "mailboxes")? {
         for entry in &listing.entries {
             let Ok(local) = Sort::Local.normalise(&entry.name) else {
                 continue;

@@ -265,6 +265,14 @@ fn kind(file_type: FileType) -> Kind {
 }
 
 impl Unreadable {
+    /// A link that leads nowhere, where something must be.
+    pub(super) fn dangling(path: &Path) -> Unreadable {
+        Unreadable {
+            path: path.to_path_buf(),
+            why: "the link leads nowhere".into(),
+        }
+    }
+
     pub(super) fn new(path: &Path, error: &io::Error) -> Unreadable {
         Unreadable {
             path: path.to_path_buf(),
@@ -312,6 +320,27 @@ impl Tree {
         match self.list(dir, Way::Listing)? {
             Some(listing) if listing.has(name) => self.list(&dir.join(name), Way::Listing),
             _ => Ok(None),
+        }
+    }
+
+    /// As [`Tree::subdir`], for a directory without which mail would be refused or filed wrongly: a link to nothing in its
+    /// place is trouble, not absence.
+    pub(super) fn meant_subdir(&mut self, dir: &Path, name: &str) -> Answer<Arc<Listing>> {
+        let found = self.subdir(dir, name)?;
+        if found.is_none() && self.dangles(dir, name)? {
+            return Err(Unreadable::dangling(&dir.join(name)));
+        }
+        Ok(found)
+    }
+
+    /// Whether `name` in `dir`, whose listing this tree holds or reads, is a link to nothing.
+    pub(super) fn dangles(&mut self, dir: &Path, name: &str) -> Result<bool, Unreadable> {
+        let Some(listing) = self.list(dir, Way::Listing)? else {
+            return Ok(false);
+        };
+        match listing.entry(name) {
+            Some(entry) if entry.kind == Kind::Link => Ok(self.kind(dir, entry)?.is_none()),
+            _ => Ok(false),
         }
     }
 

@@ -4,6 +4,7 @@
 //! `invalid/ann+shop` refuses one burnt address of a valid `ann`, `valid/ann` accepts `ann+anything`. Only what is
 //! listed neither way falls to the wildcard, the entry `valid/*`. A user `*` from outside is listed nowhere.
 
+use super::census::UsersSeen;
 use super::names::{Sort, base};
 use super::tree::{Kind, Listing, Tree, Unreadable, Way};
 use judge::evidence::UserStanding;
@@ -29,6 +30,10 @@ pub(super) struct Users {
     valid_links: Arc<HashSet<Box<str>>>,
     /// Valid users whose entry is a directory of client addresses.
     acls: Arc<HashMap<Box<str>, Names>>,
+    /// Users whose entry, valid or invalid, is a link to nothing.
+    dangling: Arc<HashSet<Box<str>>>,
+    /// `users/` itself, or `valid` or `invalid` in it, is a link to nothing.
+    dangles: bool,
 }
 
 /// The names of one directory by what they are; folded.
@@ -46,28 +51,35 @@ impl Users {
     /// Reads `users/` of the domain at `top`; what did not change is taken from `before`.
     pub(super) fn read(tree: &mut Tree, top: &Path, before: Option<&Users>) -> Result<Users, Unreadable> {
         let Some(_) = tree.subdir(top, "users")? else {
-            return Ok(Users::default());
+            return Ok(Users {
+                dangles: tree.dangles(top, "users")?,
+                ..Users::default()
+            });
         };
         let dir = top.join("users");
+        let dangles = tree.dangles(&dir, "valid")? || tree.dangles(&dir, "invalid")?;
         let invalid = Named::of(tree.subdir(&dir, "invalid")?, before.map(|users| &users.invalid));
         let valid = Named::of(tree.subdir(&dir, "valid")?, before.map(|users| &users.valid));
         let mut users = Users {
             invalid,
             valid,
+            dangles,
             ..Users::default()
         };
         let (mut invalid_links, mut valid_links, mut acls) = (HashSet::new(), HashSet::new(), HashMap::new());
+        let mut dangling = HashSet::new();
         for (name, written) in &users.invalid.links {
-            if exists(tree, &dir.join("invalid"), written)?.is_some() {
-                invalid_links.insert(name.clone());
-            }
+            match exists(tree, &dir.join("invalid"), written)? {
+                Some(_) => invalid_links.insert(name.clone()),
+                None => dangling.insert(name.clone()),
+            };
         }
         let dir = dir.join("valid");
         for (name, written) in &users.valid.links {
             match exists(tree, &dir, written)? {
                 Some(Kind::Dir) => add_acl(tree, &dir, name, written, &mut acls)?,
                 Some(_) => drop(valid_links.insert(name.clone())),
-                None => {}
+                None => drop(dangling.insert(name.clone())),
             }
         }
         for (name, written) in &users.valid.dirs {
@@ -76,6 +88,7 @@ impl Users {
         users.invalid_links = Arc::new(invalid_links);
         users.valid_links = Arc::new(valid_links);
         users.acls = Arc::new(acls);
+        users.dangling = Arc::new(dangling);
         Ok(users)
     }
 
@@ -108,6 +121,38 @@ impl Users {
             .into_iter()
             .flatten()
             .any(|name| name != WILDCARD && (self.is_invalid(name) || self.is_valid(name)))
+    }
+
+    /// How they stand as a whole.
+    pub(super) fn seen(&self) -> UsersSeen {
+        let is_nobody = self.acls.is_empty() && self.valid.plain.is_empty() && self.valid_links.is_empty();
+        match (self.dangles || !self.dangling.is_empty(), is_nobody) {
+            (true, _) => UsersSeen::Dangling,
+            (false, true) => UsersSeen::Nobody,
+            (false, false) => UsersSeen::Some,
+        }
+    }
+
+    /// Whether what decides of `local` may be missing. Where [`Users::standing`] finds an entry, it is not.
+    pub(super) fn misses(&self, local: &LocalPart) -> bool {
+        if self.dangles || self.seen() == UsersSeen::Nobody {
+            return true;
+        }
+        let folded = local.folded();
+        for name in [Some(&*folded), base(&folded)].into_iter().flatten() {
+            if self.dangling.contains(name) && name != WILDCARD {
+                return true;
+            }
+            if name != WILDCARD && (self.is_invalid(name) || self.is_valid(name)) {
+                return false;
+            }
+        }
+        self.dangling.contains(WILDCARD)
+    }
+
+    /// Whether `users/valid/` has an entry of exactly this name.
+    pub(super) fn names_valid(&self, folded: &str) -> bool {
+        folded != WILDCARD && self.is_valid(folded)
     }
 
     /// Whether `user`, a name without extension, is the box of somebody listed.

@@ -1,5 +1,6 @@
 //! One domain as it was at one moment.
 
+use super::census::UsersSeen;
 use super::lists::ListCache;
 use super::names::{FORWARDERS, LISTS};
 use super::routing::{self, DeliverError};
@@ -129,6 +130,22 @@ impl DomainView {
     /// Whether `users/` accepts mail for `local` from `client`. `ann+x` is listed if `ann+x` or `ann` is.
     pub fn user(&self, local: &LocalPart, client: IpAddr) -> UserStanding {
         self.parts.users.standing(local, client)
+    }
+
+    /// Whether `users/valid/` names `local` itself, neither by its name without extension nor by the wildcard.
+    pub fn names_user(&self, local: &LocalPart) -> bool {
+        self.parts.users.names_valid(&local.folded())
+    }
+
+    /// How `users/` stands as a whole.
+    pub fn users_seen(&self) -> UsersSeen {
+        self.parts.users.seen()
+    }
+
+    /// Whether what `users/` says of `local` may be missing: it names nobody, or the entry that would decide is a link
+    /// to nothing. Trouble only where [`Roll`](super::Roll) knows that it is.
+    pub fn misses_user(&self, local: &LocalPart) -> bool {
+        self.parts.users.misses(local)
     }
 
     /// Whose box mail for `local` belongs to: the owner that `mailboxes/` names, for `ann+x` then that of `ann`; else
@@ -373,6 +390,10 @@ impl Parts {
             true => site.tree.text(site.top, OsStr::new("deliver"))?,
             false => None,
         };
+        // Without its file the domain's mail would go where the operator did not want it.
+        if text.is_none() && site.tree.dangles(site.top, "deliver")? {
+            return Err(Unreadable::dangling(&site.top.join("deliver")));
+        }
         let next_hop = text.map(|text| routing::next_hop(&text));
         if let Some(Err(error)) = &next_hop {
             let fault = Fault::error(error.to_string()).hint(error.hint());

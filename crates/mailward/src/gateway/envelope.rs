@@ -1,9 +1,9 @@
 //! RCPT: who the message is for, answered from memory.
 
-use super::{Gateway, NotLocal, Runtime, local};
+use super::{Gateway, Runtime};
 use crate::client::Client;
 use crate::config::Config;
-use crate::domains::{DomainView, Domains, Found};
+use crate::domains::{DomainView, Domains, Found, Roll};
 use crate::judgement::{Content, Incoming, Recipient};
 use crate::relay::next_hop::NextHop;
 use judge::evidence::TlsFacts;
@@ -15,6 +15,7 @@ use mail::smtp::server::Transaction;
 use mail::smtp::xclient::XclientAttributes;
 use mail::{Address, Domain, ForwardPath, Line, Reply, ReversePath};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Who speaks, and with which rights. They follow the address that PROXY or XCLIENT named, never the proxy's own.
 #[derive(Debug, Clone)]
@@ -266,15 +267,21 @@ impl Gateway {
     /// # Errors
     /// Why it is not added, and the reply.
     pub fn recipient(&self, runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result<Reply, No> {
-        add(runtime, envelope, path)?;
+        add(runtime, &self.roll, envelope, path)?;
         let text = Line::reason(format!("<{path}>, recipient ok").as_bytes());
         Ok(Reply::new(250, (2, 1, 5), text))
     }
 }
 
-fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result<(), No> {
+fn add(runtime: &Runtime, roll: &Roll, envelope: &mut Envelope, path: &ForwardPath) -> Result<(), No> {
     let address = qualified(path, runtime.config.smtp.default_domain.as_ref())?;
     if envelope.is_relayed() {
+        if address.local().names_route()
+            && let Some(domain) = address.domain()
+            && let Found::Local(view) = look_up(&runtime.domains, domain)
+        {
+            without_route(&view, &address)?;
+        }
         if !envelope.foreign.iter().any(|other| other.exact() == address.exact()) {
             envelope.foreign.push(address);
         }
@@ -285,16 +292,8 @@ fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result
         let text = format!("Relay attempt for {}", address.host());
         return Err(no(Refusal::Relay, 550, (5, 7, 1), text));
     };
-    let view = local(look_up(&runtime.domains, domain)).map_err(|why| match why {
-        NotLocal::Foreign => no(Refusal::Relay, 550, (5, 7, 1), format!("Relay attempt for {domain}")),
-        // What cannot be read was logged when it was tried, once.
-        NotLocal::Unreadable => no(
-            Refusal::DomainUnavailable,
-            451,
-            (4, 3, 5),
-            format!("{domain} cannot be looked up now, please try again later"),
-        ),
-    })?;
+    let view = ours(runtime, roll, &address, domain)?;
+    without_route(&view, &address)?;
     let hop = next_hop(runtime, &view)?;
     if envelope.hop.as_ref().is_some_and(|other| *other != hop) {
         let text = "This domain's mail goes elsewhere, please send it in another transaction".to_owned();
@@ -310,6 +309,46 @@ fn add(runtime: &Runtime, envelope: &mut Envelope, path: &ForwardPath) -> Result
         envelope.recipients.push(recipient);
     }
     envelope.hop = Some(hop);
+    Ok(())
+}
+
+/// The recipient's domain, if it is one of ours. What is missing that was there a moment ago makes mail wait: 550 would
+/// bounce it for good, because of a file system that is not mounted or a directory on its way.
+fn ours(runtime: &Runtime, roll: &Roll, address: &Address, domain: &Domain) -> Result<Arc<DomainView>, No> {
+    let now_s = jiff::Timestamp::now().as_second();
+    let is_trouble = match look_up(&runtime.domains, domain) {
+        Found::Local(view) => {
+            let is_trouble = roll.present(domain, view.users_seen(), now_s);
+            if !(is_trouble && view.misses_user(address.local())) {
+                return Ok(view);
+            }
+            true
+        }
+        Found::NotLocal => roll.absent(domain, false, now_s),
+        Found::Dangling { .. } => roll.absent(domain, true, now_s),
+        Found::NoDomains => {
+            roll.turned_away(&runtime.config.paths.domains);
+            true
+        }
+        // What cannot be read was logged when it was tried, once.
+        Found::Unreadable { .. } => true,
+    };
+    Err(match is_trouble {
+        true => {
+            let text = format!("{domain} cannot be looked up now, please try again later");
+            no(Refusal::DomainUnavailable, 451, (4, 3, 5), text)
+        }
+        false => no(Refusal::Relay, 550, (5, 7, 1), format!("Relay attempt for {domain}")),
+    })
+}
+
+/// A local part that a server behind us might take for a way to another host (`user%elsewhere@ours`) is refused,
+/// whatever stands there: the pair would be an open relay. Unless the operator has a user of exactly this name.
+fn without_route(view: &DomainView, address: &Address) -> Result<(), No> {
+    if address.local().names_route() && !view.names_user(address.local()) {
+        let text = "Relay attempt: the local part names a route, and no user here".to_owned();
+        return Err(no(Refusal::Relay, 550, (5, 7, 1), text));
+    }
     Ok(())
 }
 

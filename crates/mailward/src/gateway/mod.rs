@@ -23,7 +23,7 @@ pub use sent::is_automatic;
 
 use crate::body::Body;
 use crate::config::Config;
-use crate::domains::{Domains, Found, Roots};
+use crate::domains::{Domains, Roll, Roots};
 use crate::filter::Filters;
 use crate::judgement::{Content, JudgedRecipient, Judgement};
 use crate::metrics::METRICS;
@@ -66,6 +66,7 @@ pub struct Gateway {
     store: Arc<Store>,
     filters: Filters,
     seal: Seal,
+    roll: Roll,
     doors: Arc<Doors>,
     greylisted: GreylistedOctets,
 }
@@ -147,7 +148,7 @@ fn quarantine_settings(config: &Config) -> crate::quarantine::Settings {
 
 impl Gateway {
     /// Takes over what was opened.
-    pub fn new(runtime: Runtime, store: Store, seal: Seal) -> Gateway {
+    pub fn new(runtime: Runtime, store: Store, seal: Seal, roll: Roll) -> Gateway {
         let (runtime, store) = (RwLock::new(Arc::new(runtime)), Arc::new(store));
         Gateway {
             runtime,
@@ -155,6 +156,7 @@ impl Gateway {
             filters: Filters::over(Arc::clone(&store)),
             store,
             seal,
+            roll,
             doors: Arc::default(),
             greylisted: GreylistedOctets::default(),
         }
@@ -178,6 +180,11 @@ impl Gateway {
     /// The context store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Which domains there were a moment ago.
+    pub fn roll(&self) -> &Roll {
+        &self.roll
     }
 
     /// What mailboxes learned of content.
@@ -282,23 +289,6 @@ fn chance() -> u64 {
             .unwrap_or_default();
         u64::from(since.subsec_nanos()) << 20 ^ u64::from(std::process::id())
     })
-}
-
-/// Whether a domain is ours, as RCPT needs it.
-pub(crate) fn local(found: Found) -> Result<Arc<crate::domains::DomainView>, NotLocal> {
-    match found {
-        Found::Local(view) => Ok(view),
-        Found::NotLocal => Err(NotLocal::Foreign),
-        Found::Unreadable { .. } => Err(NotLocal::Unreadable),
-    }
-}
-
-/// Why a domain's mail cannot be taken.
-pub(crate) enum NotLocal {
-    /// It is none of ours.
-    Foreign,
-    /// It is ours, but cannot be read now.
-    Unreadable,
 }
 
 #[cfg(test)]

@@ -348,6 +348,8 @@ fn a_user_sees_and_releases_their_own_mail_and_nobody_elses() {
     for args in [
         ["status"].as_slice(),
         &["reload"],
+        &["domains", "list"],
+        &["domains", "forget", "example.com"],
         &["quarantine", "expire"],
         &["report", "shadow"],
     ] {

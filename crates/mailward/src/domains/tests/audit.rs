@@ -326,11 +326,49 @@ fn two_directories_for_one_domain_are_an_error() {
     );
 }
 
+/// A mount point whose file system is not mounted was said to be in order, while all mail was refused for good.
+#[test]
+fn a_tree_without_a_domain_is_an_error() {
+    let site = Site::new(Mode::Watches);
+    site.mkdir("srv/lost+found");
+    let found = only(&site);
+    assert!(
+        found.starts_with("error: srv: no domain in it: all mail is deferred\nhint: mount what belongs there"),
+        "{found}"
+    );
+}
+
 #[test]
 fn links_that_lead_nowhere_are_named() {
     let site = sound();
     site.link("nowhere", "srv/e.example");
+    assert_eq!(
+        only(&site),
+        "error: srv/e.example: the link leads nowhere: the domain's mail is deferred\n\
+         hint: point it to the domain's directory; or remove it, and `mailward domains forget` the domain"
+    );
+    site.remove("srv/e.example");
+    site.touch(&["file"]);
+    site.link("../file", "srv/e.example");
     assert_eq!(only(&site), "warning: srv/e.example: the link leads to no directory");
+    for path in [
+        "users/valid/bob",
+        "whitelisted",
+        "mailboxes",
+        "lists",
+        "forwarders",
+        "deliver",
+    ] {
+        let site = sound();
+        site.link("nowhere", &format!("srv/d.example/{path}"));
+        assert_eq!(
+            only(&site),
+            format!(
+                "error: srv/d.example/{path}: the link leads nowhere: mail is deferred\n\
+                 hint: point it to what it stands for, or remove it"
+            )
+        );
+    }
     site.remove("srv/e.example");
     site.link("nowhere", "srv/d.example/checks");
     assert_eq!(

@@ -330,7 +330,7 @@ fn a_lookup_costs_no_disk_access_when_nothing_changed() {
     site.touch(&["srv/d.example/whitelisted/senders/s@s.example", "blacklist.d/192.0.2.8"]);
     site.write("srv/d.example/deliver", "smtp:127.0.0.1:25");
     site.link("d.example", "srv/e.example");
-    site.link("../../gone", "srv/d.example/mailboxes");
+    site.link("../../gone", "srv/d.example/blacklisted");
     site.link("nowhere", "srv/f.example");
     let domains = site.open();
     let all = |domains: &Domains| {

@@ -3,6 +3,7 @@
 mod audit;
 mod changes;
 mod random;
+mod roll;
 mod rules;
 mod told;
 
@@ -135,7 +136,7 @@ fn view(domains: &Domains, name: &str) -> Arc<DomainView> {
 fn is_local(domains: &Domains, name: &str) -> bool {
     match domains.find(&domain(name)) {
         Found::Local(_) => true,
-        Found::NotLocal => false,
+        Found::NotLocal | Found::NoDomains | Found::Dangling { .. } => false,
         Found::Unreadable { path, why } => panic!("{}: {why}", path.display()),
     }
 }

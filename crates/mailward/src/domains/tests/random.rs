@@ -104,7 +104,11 @@ fn said(domains: &Domains) -> String {
     for name in ["d.example", "e.example"] {
         let view = match domains.find(&domain(name)) {
             Found::Local(view) => view,
-            Found::NotLocal => {
+            Found::Dangling { .. } => {
+                said += "dangling\n";
+                continue;
+            }
+            Found::NotLocal | Found::NoDomains => {
                 said += "not local\n";
                 continue;
             }

@@ -33,6 +33,11 @@ impl PrivatePostfix {
     /// Starts with a mailbox in `example.com` for each local part; every other is unknown there. `settings` are more
     /// lines for `main.cf`; of one that stands there twice, Postfix takes the last.
     pub fn start(locals: &[&str], settings: &str) -> Self {
+        Self::listening_as(locals, settings, |addr| format!("{addr} inet n - n - - smtpd"))
+    }
+
+    /// As [`Self::start`], with the lines of `master.cf` that make the listener at the address.
+    pub fn listening_as(locals: &[&str], settings: &str, listener: impl FnOnce(SocketAddr) -> String) -> Self {
         let dir = TempDir::with_prefix("mailward-postfix-").expect("a temporary directory");
         // Its daemons run as `postfix` and must be able to enter.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("our own directory");
@@ -43,7 +48,7 @@ impl PrivatePostfix {
         chown(dir.path().join("mail"), Some(MAIL_OWNER), Some(MAIL_OWNER)).expect("root may chown");
         let addr = free_address();
         fs::write(dir.path().join("etc/main.cf"), main_cf(dir.path(), locals, settings)).expect("main.cf");
-        fs::write(dir.path().join("etc/master.cf"), master_cf(addr)).expect("master.cf");
+        fs::write(dir.path().join("etc/master.cf"), master_cf(&listener(addr))).expect("master.cf");
         let mut postfix = Self {
             dir,
             addr,
@@ -152,9 +157,9 @@ fn main_cf(dir: &Path, locals: &[&str], settings: &str) -> String {
 }
 
 /// The services that receiving and delivering need, none in a chroot.
-fn master_cf(addr: SocketAddr) -> String {
+fn master_cf(listener: &str) -> String {
     format!(
-        "{addr} inet n - n - - smtpd\n\
+        "{listener}\n\
          postlog unix-dgram n - n - 1 postlogd\n\
          pickup unix n - n 60 1 pickup\n\
          cleanup unix n - n - 0 cleanup\n\
