@@ -28,12 +28,15 @@ use mail::smtp::client::Origin;
 use mail::{Address, Domain, Line, Reply, ReversePath};
 use next_hop::{NextHop, Program};
 use pool::Pool;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 /// Proof that a message outlives a crash: the next hop said 250, or a copy is on stable storage. Nothing else makes
@@ -123,9 +126,35 @@ impl Parcel<'_> {
 }
 
 /// A stream of octets both ways: TCP, a Unix socket, or TLS over one.
-trait Octets: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+trait Octets: AsyncRead + AsyncWrite + Debug + Send + Unpin {
+    /// The socket below.
+    fn socket(&self) -> BorrowedFd<'_>;
 
-impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Octets for S {}
+    /// Whether octets of the other side can be read now, or that it has closed. The system is asked, not the runtime,
+    /// which hears of octets some time after they came.
+    fn has_more(&mut self) -> bool {
+        is_readable(self.socket())
+    }
+}
+
+impl Octets for TcpStream {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+impl Octets for UnixStream {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+/// Whether a read would not wait: octets, the end, or an error are there.
+fn is_readable(socket: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::new(&socket, PollFlags::IN | PollFlags::RDHUP)];
+    // That it cannot be asked is trouble too.
+    !poll(&mut asked, Some(&Timespec::default())).is_ok_and(|ready| ready == 0)
+}
 
 /// How much later than the deadline all is given up.
 const NET: Duration = Duration::from_millis(500);

@@ -96,10 +96,12 @@ impl Connection {
         )?)
     }
 
-    /// Ends a transaction that came to nothing, so that the connection can be kept.
+    /// Ends a transaction that came to nothing, so that the connection can be kept. No server refuses RSET: another
+    /// reply than 2xx is one to something else.
     async fn reset(&mut self, last: &Reply) -> Result<(), Trouble> {
         if last.code() != 421 {
-            self.ask("RSET\r\n", "RSET").await?;
+            let reply = self.ask("RSET\r\n", "RSET").await?;
+            self.is_spoilt |= !is_positive(&reply);
         }
         Ok(())
     }

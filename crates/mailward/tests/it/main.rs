@@ -17,6 +17,7 @@ mod docs;
 mod door_proxy;
 mod door_tls;
 mod door_xclient;
+mod early;
 mod evaluate;
 mod fixtures;
 mod harmless_commands;
