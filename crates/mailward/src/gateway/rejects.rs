@@ -1,5 +1,5 @@
 //! What the mailbox's own memory keeps out, or the message's content, and yet may be had: copies of what `reputation`,
-//! `strangers`, `greylisting` and `links` refuse or defer.
+//! `strangers`, `greylisting`, `junk` and `links` refuse or defer.
 //!
 //! A copy is known by its message, so that a sender who comes again makes no second one, and the one there is goes as
 //! soon as the mailbox has got the message. Whoever releases a copy gets it once: when the sender comes again, he is told
@@ -54,18 +54,52 @@ impl GreylistedOctets {
     }
 }
 
+/// When a copy is kept of what a check keeps out, to go when the message is let in after all.
+enum Keeps {
+    Never,
+    /// Where it refuses or defers.
+    Always,
+    /// Where it defers.
+    Deferred,
+}
+
+const fn keeps(check: Check) -> Keeps {
+    match check {
+        Check::Reputation | Check::Strangers | Check::Junk | Check::Links => Keeps::Always,
+        Check::Greylisting => Keeps::Deferred,
+        Check::Sender
+        | Check::Helo
+        | Check::Protocol
+        | Check::Date
+        | Check::Mailman
+        | Check::Address
+        | Check::Mailers
+        | Check::EmptyBody
+        | Check::Dkim
+        | Check::Dnsbl
+        | Check::Rdns
+        | Check::Rdns4
+        | Check::Rdns6
+        | Check::DkimCheck
+        | Check::Spf
+        | Check::Tls
+        | Check::Clamav
+        | Check::Dmarc
+        | Check::Rate => Keeps::Never,
+    }
+}
+
 /// The check for whose sake a copy is kept.
 fn keeper(target: &Target<'_>) -> Option<Check> {
-    let decisive = target.verdict.decisive()?;
-    match (decisive.source, &target.verdict.disposition) {
-        _ if target.waits_for_trouble() => None,
-        (
-            Source::Check(check @ (Check::Reputation | Check::Strangers | Check::Junk | Check::Links)),
-            Disposition::Reject(_) | Disposition::Defer,
-        ) => Some(check),
-        (Source::Check(Check::Greylisting), Disposition::Defer) => Some(Check::Greylisting),
-        _ => None,
-    }
+    let Source::Check(check) = target.verdict.decisive()?.source else {
+        return None;
+    };
+    let is_kept = match (keeps(check), &target.verdict.disposition) {
+        _ if target.waits_for_trouble() => false,
+        (Keeps::Always, Disposition::Reject(_) | Disposition::Defer) | (Keeps::Deferred, Disposition::Defer) => true,
+        _ => false,
+    };
+    is_kept.then_some(check)
 }
 
 impl Case<'_> {
@@ -209,21 +243,13 @@ impl Gateway {
         used.is_ok_and(|used| used.saturating_add(wanted) <= share)
     }
 
-    /// The sender was told 250, so who got the message, or has it held for him now, needs no copy of an earlier try.
-    /// Nobody waits for that.
+    /// The sender was told 250, so who got the message, or has it held for them now, needs no copy of an earlier try,
+    /// whichever check it was kept for; that one may be switched off by now. Nobody waits for that.
     pub(super) fn forget_kept(&self, case: &Case<'_>) {
         let has_it = |target: &Target<'_>| matches!(target.progress, Progress::Taken(..) | Progress::Kept(..));
         let before = case.which(has_it).into_iter().filter_map(|n| {
-            let (mailbox, view) = case.targets[n].local?;
-            let checks = &view.policy().checks;
-            let keeps = [
-                &checks.reputation,
-                &checks.strangers,
-                &checks.greylisting,
-                &checks.links,
-            ];
-            let keeps = keeps.iter().any(|rule| rule.is_some());
-            keeps.then(|| (mailbox.clone(), case.kept_key(n)))
+            let (mailbox, _) = case.targets[n].local?;
+            Some((mailbox.clone(), case.kept_key(n)))
         });
         let before: Vec<(MailboxId, KeptKey)> = before.collect();
         if before.is_empty() {
@@ -233,7 +259,12 @@ impl Gateway {
         let quarantine = case.runtime.quarantine.clone();
         tokio::spawn(async move {
             for (mailbox, key) in before {
-                match store.kept_take(&mailbox, key).await {
+                // Nearly always there is none, and to ask is cheaper than to write.
+                let taken = match store.reader().kept(&mailbox, key).await {
+                    Ok(None) => continue,
+                    _ => store.kept_take(&mailbox, key).await,
+                };
+                match taken {
                     Ok(Some(kept)) => remove(&quarantine, &greylisted, vec![kept]).await,
                     Ok(None) => {}
                     Err(error) => tracing::warn!(%mailbox, %error, "the copy of a delivered message stays"),

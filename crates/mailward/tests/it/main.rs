@@ -19,6 +19,7 @@ mod door_tls;
 mod door_xclient;
 mod early;
 mod evaluate;
+mod file_size;
 mod fixtures;
 mod harmless_commands;
 mod held;
