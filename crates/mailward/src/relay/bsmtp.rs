@@ -9,7 +9,7 @@
 use super::blocks::Blocks;
 use super::connection::Trouble;
 use super::next_hop::Program;
-use super::{Delivery, Durable, Parcel};
+use super::{Delay, Delivery, Durable, Parcel};
 use mail::smtp::client::{Extensions, write_mail, write_rcpt};
 use mail::smtp::command::MailParams;
 use mail::{ForwardPath, Line};
@@ -79,10 +79,10 @@ impl Runner {
         let envelope = match self.envelope(&parcel) {
             Ok(envelope) => envelope,
             Err(Trouble::Answered(reply)) => return parcel.all(|| Delivery::Refused(reply.clone())),
-            Err(_) => return parcel.all(|| Delivery::Later(Line::literal("the envelope cannot be written"))),
+            Err(_) => return parcel.all(|| Delivery::Later(Delay::literal("the envelope cannot be written"))),
         };
         let Ok(_room) = timeout(self.settings.time, self.room.acquire()).await else {
-            return parcel.all(|| Delivery::Later(Line::literal("all delivery programs are busy")));
+            return parcel.all(|| Delivery::Later(Delay::literal("all delivery programs are busy")));
         };
         let (ended, output) = self.run(&envelope, &parcel).await;
         let (program, output) = (&self.settings.program, Line::clean(&output, 2 * OUTPUT_OCTETS_MAX));
@@ -93,7 +93,7 @@ impl Runner {
                 parcel.all(|| Delivery::Taken(Durable(()), text.clone()))
             }
             Err(why) => {
-                tracing::warn!(%program, %output, %why, "a message was not delivered");
+                tracing::warn!(%program, %output, why = %why.words, "a message was not delivered");
                 parcel.all(|| Delivery::Later(why.clone()))
             }
         }
@@ -222,7 +222,7 @@ async fn capture(from: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     }
 }
 
-fn verdict(ended: &Ended) -> Result<(), Line> {
+fn verdict(ended: &Ended) -> Result<(), Delay> {
     let text = match ended {
         Ended::Status { status, has_read: true } if status.success() => return Ok(()),
         Ended::Status { status, .. } if status.success() => "ended before it had read the message".into(),
@@ -232,7 +232,9 @@ fn verdict(ended: &Ended) -> Result<(), Line> {
             (None, None) => "ended in an unknown way".into(),
         },
         Ended::Late => "did not end in time".into(),
-        Ended::Failed(error) => format!("cannot be run: {error}"),
+        Ended::Failed(error) => return Err(Delay::failed("the delivery program cannot be run", error)),
     };
-    Err(Line::reason(format!("the delivery program {text}").as_bytes()))
+    let words = Line::reason(format!("the delivery program {text}").as_bytes());
+    let told = words.clone();
+    Err(Delay { words, told })
 }

@@ -186,7 +186,7 @@ impl Connection {
         let reply = self.ask("STARTTLS\r\n", "STARTTLS").await?;
         if reply.severity() != Severity::Positive {
             if is_strict || reply.code() == 421 {
-                return Err(io::Error::other(format!("it said to STARTTLS: {reply}")).into());
+                return Err(io::Error::other(format!("it said to STARTTLS: {}", reply.one_line())).into());
             }
             tracing::debug!(next_hop = %self.settings.endpoint, %reply, "STARTTLS was offered and refused");
             return Ok(self);
@@ -244,7 +244,7 @@ impl Connection {
         }
         if reply.code() == 421 || self.introduced.is_some() {
             // It closes, or it would take this client's mail for that of the one before.
-            return Err(io::Error::other(format!("it said to XCLIENT: {reply}")).into());
+            return Err(io::Error::other(format!("it said to XCLIENT: {}", reply.one_line())).into());
         }
         tracing::debug!(next_hop = %self.settings.endpoint, %reply, "XCLIENT was offered and refused");
         self.xclient = XclientOffer::default();
@@ -298,7 +298,7 @@ impl Connection {
     /// What it said out of turn, or how it closed, for the log. Either is there to be read, unless it is not whole.
     async fn out_of_turn(&mut self) -> Trouble {
         let words = match timeout(OUT_OF_TURN, self.answer("a time when it had nothing to say")).await {
-            Ok(Ok(answer)) => answer.into_reply().to_string(),
+            Ok(Ok(answer)) => answer.into_reply().one_line().to_string(),
             Ok(Err(trouble)) => return trouble,
             Err(_) => "no whole reply".into(),
         };
@@ -361,7 +361,7 @@ fn positive(reply: Reply) -> Result<Reply, Trouble> {
     if reply.severity() == Severity::Positive {
         Ok(reply)
     } else {
-        Err(io::Error::other(format!("it said: {reply}")).into())
+        Err(io::Error::other(format!("it said: {}", reply.one_line())).into())
     }
 }
 

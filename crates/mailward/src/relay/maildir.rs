@@ -1,7 +1,7 @@
 //! Delivery into Maildirs: written in `tmp`, synced, linked into `new`, and the directory synced, before it counts.
 
 use super::next_hop::MaildirTemplate;
-use super::{Delivery, Destination, Durable, Parcel};
+use super::{Delay, Delivery, Destination, Durable, Parcel};
 use crate::body::Content;
 use crate::domains::BoxName;
 use mail::{Domain, Line, Reply};
@@ -41,14 +41,14 @@ pub(super) async fn deliver(template: &MaildirTemplate, parcel: Parcel<'_>, host
         let in_time = timeout_at(parcel.deadline.answer, &mut written).await;
         let joined = match in_time {
             Err(_) if gate.close() => {
-                deliveries.push(Delivery::Later(Line::literal("the mailbox is too slow")));
+                deliveries.push(Delivery::Later(Delay::literal("the mailbox is too slow")));
                 continue;
             }
             // It got its name in time, or gets it just now: its end must be known.
             Err(_) => written.await,
             Ok(joined) => joined,
         };
-        deliveries.push(joined.unwrap_or_else(|_| Delivery::Later(Line::literal("mailbox not written"))));
+        deliveries.push(joined.unwrap_or_else(|_| Delivery::Later(Delay::literal("mailbox not written"))));
     }
     deliveries
 }
@@ -115,7 +115,7 @@ fn run(job: Option<Job>) -> Delivery {
         Ok(()) => Delivery::Taken(Durable(()), Line::literal("written to the mailbox")),
         Err(error) => {
             tracing::warn!(maildir = %job.maildir.display(), %error, "cannot write to a mailbox");
-            Delivery::Later(Line::literal("the mailbox cannot be written now"))
+            Delivery::Later(Delay::failed("the mailbox cannot be written now", &error))
         }
     }
 }

@@ -56,3 +56,4 @@ mod tidy;
 mod tree;
 mod virus;
 mod why;
+mod words;
