@@ -6,6 +6,9 @@ use std::fmt;
 /// RFC 5321 §4.5.3.1.5, with codes and CRLF. Foreign text is cut there, because a client may read no further.
 const LINE_OCTETS_MAX: usize = 512;
 
+/// How much of a reply is kept in one line, in characters.
+const ONE_LINE_CHARS_MAX: usize = 2000;
+
 /// What the first digit of a reply says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -85,6 +88,24 @@ impl Reply {
         self.lines.first().map_or("", Line::as_str)
     }
 
+    /// The text of each line, without the codes.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// All of it in one line, with the codes once, for logs and records.
+    pub fn one_line(&self) -> Line {
+        let mut text = self.code.to_string();
+        if let Some((class, subject, detail)) = self.enhanced {
+            text.push_str(&format!(" {class}.{subject}.{detail}"));
+        }
+        for line in &self.lines {
+            text.push(' ');
+            text.push_str(line.as_str());
+        }
+        Line::clean(text.as_bytes(), ONE_LINE_CHARS_MAX)
+    }
+
     /// Appends the octets that go to the peer. Without `utf8` (RFC 6531 §3.7.4.2) they are ASCII.
     pub fn write(&self, out: &mut Vec<u8>, utf8: bool) {
         let last = self.lines.len().saturating_sub(1);
@@ -152,6 +173,13 @@ mod tests {
     fn several_lines_are_joined_by_hyphens() {
         let reply = Reply::bare(250, vec![Line::literal("mx.example"), Line::literal("PIPELINING")]);
         assert_eq!(reply.to_string(), "250-mx.example\r\n250 PIPELINING");
+        assert_eq!(reply.one_line().as_str(), "250 mx.example PIPELINING");
+        let reply = Reply::passed_on(
+            550,
+            Some((5, 7, 1)),
+            vec![Line::literal("rule 7"), Line::literal("see a")],
+        );
+        assert_eq!(reply.one_line().as_str(), "550 5.7.1 rule 7 see a");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod writer;
 
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::metrics::METRICS;
+use judge::reason::Effect;
 use judge::verdict::Verdict;
 use mail::smtp::refusal::{Refusal, Refused};
 use mail::{Line, Reply};
@@ -99,6 +100,8 @@ pub struct Disposed<'a> {
     pub disposition: &'a str,
     /// Why; absent for mail that was not judged.
     pub verdict: Option<&'a Verdict>,
+    /// What the next hop said, where it was asked.
+    pub next_hop: Option<&'a Line>,
     /// What the sender was told.
     pub reply: &'a Reply,
     /// From the last octet to the reply.
@@ -110,12 +113,14 @@ impl Disposed<'_> {
     pub fn log(&self) {
         let decider = self.verdict.and_then(Verdict::decisive).map(|reason| reason.source);
         METRICS.disposed(self.disposition, decider);
-        let reasons: Vec<String> = self
-            .verdict
-            .iter()
-            .flat_map(|verdict| &verdict.reasons)
-            .map(|reason| format!("{}: {}", reason.source, reason.text))
-            .collect();
+        let (mut reasons, mut evidence) = (Vec::new(), Vec::new());
+        for reason in self.verdict.iter().flat_map(|verdict| &verdict.reasons) {
+            let texts = match reason.effect {
+                Effect::Evidence => &mut evidence,
+                Effect::Decisive | Effect::Overruled | Effect::Shadowed => &mut reasons,
+            };
+            texts.push(format!("{}: {}", reason.source, reason.text));
+        }
         tracing::info!(
             id = %self.id,
             client = %self.client,
@@ -124,7 +129,9 @@ impl Disposed<'_> {
             recipient = Line::reason(self.recipient.as_bytes()).as_str(),
             disposition = self.disposition,
             reply = self.reply.code(),
+            next_hop = self.next_hop.map(Line::as_str),
             reasons = reasons.join("; "),
+            evidence = (!evidence.is_empty()).then(|| evidence.join("; ")),
             took_ms = self.took_ms,
             "message"
         );

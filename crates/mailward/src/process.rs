@@ -5,7 +5,7 @@
 
 use crate::config::Process;
 use nix::unistd::{Gid, Group, Uid, User, getresgid, getresuid, initgroups, setresgid, setresuid};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set_dumpable_behavior, setrlimit};
 use std::ffi::CString;
 use std::fmt;
 use std::fs::File;
@@ -181,6 +181,16 @@ pub fn raise_file_limit() {
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit of open files stays");
     }
+}
+
+/// Makes a file that would grow past its limit (`ulimit -f`, `LimitFSIZE`) an error of the one write, EFBIG, as a full
+/// disk is one. Else SIGXFSZ would end the process. A handler is set for that, as tokio does it, which outlives the
+/// runtime that sets it; programs that we start have the signal's usual meaning again.
+pub fn outlive_file_size_limit() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _inside = runtime.enter();
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 
 /// Forbids core files: they would hold mail and keys. Programs that we start inherit it.

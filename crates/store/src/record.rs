@@ -56,6 +56,9 @@ pub enum Outcome {
     Held {
         /// Where: the quarantine's name for it.
         quarantine: String,
+        /// The next hop's refusal, where that is why. Records of before it was kept have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_hop: Option<Line>,
     },
     /// The sender was told that it is refused, and there is no copy.
     Refused,
@@ -66,6 +69,9 @@ pub enum Outcome {
         /// A copy is kept meanwhile: the quarantine's name for it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         quarantine: Option<String>,
+        /// What the next hop said of this recipient, or how it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_hop: Option<Line>,
     },
     /// There is an intent, and nothing was recorded after it: the gateway was stopped hard, or the store failed.
     Unknown,
@@ -78,6 +84,17 @@ pub struct Stored {
     pub record: Record,
     /// What was written after; `None` if the message never got so far.
     pub ending: Option<Ending>,
+}
+
+impl Outcome {
+    /// The next hop's words, where it said any.
+    pub fn next_hop(&self) -> Option<&Line> {
+        match self {
+            Outcome::Delivered { reply } => Some(reply),
+            Outcome::Held { next_hop, .. } | Outcome::Deferred { next_hop, .. } => next_hop.as_ref(),
+            Outcome::Refused | Outcome::Unknown => None,
+        }
+    }
 }
 
 impl Stored {
@@ -108,8 +125,14 @@ pub struct Judged {
     pub recipient: Address,
     /// What was decided.
     pub disposition: Disposition,
-    /// The reason that decided, else the first one.
+    /// The reason that decided, else the first one that is more than evidence.
     pub reason: Option<Line>,
+    /// What did not decide, and was not meant to.
+    pub evidence: Vec<Line>,
+    /// What became of the message for this recipient.
+    pub outcome: Outcome,
+    /// What the sender was answered in the end, for all recipients.
+    pub reply: Option<Reply>,
 }
 
 /// Which messages [`crate::Reader::since`] looks at.
@@ -147,4 +170,18 @@ pub struct Page {
     pub unreadable: u64,
     /// Where the next page begins; `None` when this was the last.
     pub next: Option<MailwardId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_of_before_the_next_hops_words_were_kept_still_read() {
+        let read = |text| serde_json::from_str::<Outcome>(text).unwrap();
+        let held = read(r#"{"held":{"quarantine":"335/example.com/1"}}"#);
+        assert!(held.next_hop().is_none() && matches!(held, Outcome::Held { .. }));
+        let deferred = read(r#"{"deferred":{"why":"the next hop said: 451 no"}}"#);
+        assert!(deferred.next_hop().is_none() && matches!(deferred, Outcome::Deferred { .. }));
+    }
 }

@@ -6,11 +6,11 @@ use crate::error::StoreError;
 use crate::id::MailwardId;
 use crate::lesson::FeaturesRow;
 use crate::policy::{PolicyDigest, SealedPolicy};
-use crate::record::{Ending, Judged, RecipientRecord, Record, Stored};
+use crate::record::{Ending, Judged, Outcome, RecipientRecord, Record, Stored};
 use judge::content::Features;
-use judge::reason::Reason;
+use judge::reason::{Effect, Reason};
 use judge::verdict::{Disposition, Verdict};
-use mail::{Address, MailboxId, ReversePath};
+use mail::{Address, MailboxId, Reply, ReversePath};
 use serde::{Deserialize, Serialize};
 
 /// The rows of a record that is to be written.
@@ -145,7 +145,12 @@ impl FoundRows {
 }
 
 /// Reads of the columns only what a list shows, so that a list outlives changes elsewhere in the facts.
-pub(crate) fn judged(message_facts: &str, recipient_facts: &str, verdict: &str) -> Option<Judged> {
+pub(crate) fn judged(
+    message_facts: &str,
+    recipient_facts: &str,
+    verdict: &str,
+    ended: (Outcome, Option<Reply>),
+) -> Option<Judged> {
     #[derive(Deserialize)]
     struct Sender {
         reverse_path: ReversePath,
@@ -172,14 +177,32 @@ pub(crate) fn judged(message_facts: &str, recipient_facts: &str, verdict: &str) 
     };
     let reason = verdict
         .decisive()
-        .or(verdict.reasons.first())
+        .or(verdict.reasons.iter().find(|reason| reason.effect != Effect::Evidence))
         .map(|reason| reason.text.clone());
+    let evidence = verdict
+        .reasons
+        .iter()
+        .filter(|reason| reason.effect == Effect::Evidence);
+    let (outcome, reply) = ended;
     Some(Judged {
         reverse_path: serde_json::from_str::<Sender>(message_facts).ok()?.reverse_path,
         recipient: serde_json::from_str::<Recipient>(recipient_facts).ok()?.address,
+        evidence: evidence.map(|reason| reason.text.clone()).collect(),
         disposition: verdict.disposition,
         reason,
+        outcome,
+        reply,
     })
+}
+
+/// What became of a message for its `n`th recipient, from 0, and the answer; as far as this version can read it.
+pub(crate) fn ended(outcomes: Option<&str>, reply: Option<&str>, n: usize) -> (Outcome, Option<Reply>) {
+    let all: Vec<serde_json::Value> = outcomes
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let outcome = all.into_iter().nth(n).and_then(|one| serde_json::from_value(one).ok());
+    let reply = reply.and_then(|text| serde_json::from_str(text).ok());
+    (outcome.unwrap_or(Outcome::Unknown), reply)
 }
 
 /// Reads of a recipient's facts only whose mailbox it is.

@@ -138,6 +138,8 @@ impl From<std::io::Error> for Trouble {
 
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
+    // Without it such a file ends us, which costs no more than what was not answered yet.
+    let _ = crate::process::outlive_file_size_limit();
     let cli = Cli::parse();
     let config = cli.config.as_deref();
     let done = match cli.command {

@@ -200,7 +200,7 @@ impl Counter<'_> {
         };
         for n in 0..stored.record.recipients.len() {
             let place = match stored.outcome(n) {
-                Outcome::Held { quarantine }
+                Outcome::Held { quarantine, .. }
                 | Outcome::Deferred {
                     quarantine: Some(quarantine),
                     ..
@@ -327,7 +327,7 @@ impl Counter<'_> {
                     .map_err(|error| format!("delivered, but not marked as released: {error}"))?;
                 Ok(said.to_string())
             }
-            Some(Delivery::Refused(reply)) => Err(format!("the next hop refuses it: {reply}")),
+            Some(Delivery::Refused(reply)) => Err(format!("the next hop refuses it: {}", reply.one_line())),
             Some(Delivery::Later(why)) => Err(format!("{why}; it stays in the quarantine")),
             None => Err("no answer".into()),
         }

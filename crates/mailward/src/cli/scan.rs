@@ -478,7 +478,7 @@ fn whole(name: &str, judged: &Judged) -> String {
             "anyone, by `checks/all`; `--rcpt` judges by a domain's own files",
         ),
     }
-    explain::verdict(&mut out, &judged.verdict);
+    explain::verdict(&mut out, &judged.verdict, false);
     out
 }
 

@@ -3,11 +3,13 @@
 use super::desk::{Caller, Desk, Out};
 use super::{Trouble, explain, harmless, harmless_json};
 use clap::Args;
-use judge::verdict::{Verdict, conclude};
+use judge::reason::{Effect, Reason};
+use judge::verdict::{Disposition, Verdict, conclude};
+use mail::Line;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::time::Duration;
-use store::{MailwardId, Outcome, Reader, RecipientRecord, Stored, Summary};
+use store::{Judged, MailwardId, Outcome, Reader, RecipientRecord, Stored, Summary};
 
 /// How many lines the list of the last messages has.
 const RECENT: usize = 20;
@@ -127,8 +129,17 @@ fn one_text(shown: &Shown<'_>) -> String {
     for (n, recipient, again) in shown.each() {
         out.push('\n');
         explain::recipient(&mut out, &recipient.facts);
-        explain::verdict(&mut out, &recipient.verdict);
-        explain::line(&mut out, "outcome", outcome(stored.outcome(n)));
+        let (became, code) = (
+            stored.outcome(n),
+            stored.ending.as_ref().map(|ending| ending.reply.code()),
+        );
+        explain::line(
+            &mut out,
+            "outcome",
+            outcome(became, &recipient.verdict.disposition, code),
+        );
+        let is_foiled = !matches!(became, Outcome::Delivered { .. } | Outcome::Unknown);
+        explain::verdict(&mut out, &recipient.verdict, is_foiled);
         if again == recipient.verdict {
             explain::line(&mut out, "replay", "judged again by this version: the same");
         } else {
@@ -141,23 +152,58 @@ fn one_text(shown: &Shown<'_>) -> String {
                     env!("CARGO_PKG_VERSION")
                 ),
             );
-            explain::verdict(&mut out, &again);
+            explain::verdict(&mut out, &again, is_foiled);
         }
     }
     out
 }
 
-fn outcome(outcome: &Outcome) -> String {
+/// What became of a message for one recipient, in a word or a few. `code` is what the sender was answered for all.
+fn word(outcome: &Outcome, disposition: &Disposition, code: Option<u16>) -> &'static str {
+    let is_refused = code.is_some_and(|code| code / 100 == 5);
+    match (outcome, disposition) {
+        (Outcome::Delivered { .. }, Disposition::Tag) => "tagged",
+        (Outcome::Delivered { .. }, Disposition::File(_)) => "filed",
+        (Outcome::Delivered { .. }, _) => "delivered",
+        (Outcome::Held { next_hop: Some(_), .. }, _) => "refused by the next hop",
+        (Outcome::Held { .. }, Disposition::Reject(_)) if is_refused => "refused",
+        (Outcome::Held { .. }, Disposition::Discard) => "discarded",
+        (Outcome::Held { .. }, _) => "held",
+        (Outcome::Refused, _) => "refused",
+        (Outcome::Deferred { .. }, _) => "deferred",
+        (Outcome::Unknown, _) => "not recorded",
+    }
+}
+
+/// The same in full, with the next hop's words.
+fn outcome(outcome: &Outcome, disposition: &Disposition, code: Option<u16>) -> String {
+    let word = word(outcome, disposition, code);
     match outcome {
-        Outcome::Delivered { reply } => format!("delivered; {reply}"),
-        Outcome::Held { quarantine } => format!("kept in the quarantine as {quarantine}"),
-        Outcome::Refused => "refused; no copy was kept".into(),
-        Outcome::Deferred { why, quarantine: None } => format!("deferred: {why}"),
-        Outcome::Deferred {
-            why,
-            quarantine: Some(reference),
-        } => format!("deferred: {why}; a copy in the quarantine: {reference}"),
+        Outcome::Delivered { reply } => format!("{word}; {reply}"),
+        Outcome::Held {
+            quarantine,
+            next_hop: Some(said),
+        } => format!("{word}: {said}; kept in the quarantine as {quarantine}"),
+        Outcome::Held { quarantine, .. } => format!("{word}: kept in the quarantine as {quarantine}"),
+        Outcome::Refused => format!("{word}; no copy was kept"),
+        Outcome::Deferred { why, quarantine, .. } => {
+            let copy = quarantine
+                .as_ref()
+                .map(|copy| format!("; a copy in the quarantine: {copy}"));
+            let said = unsaid(outcome).map(|said| format!("; the next hop: {said}"));
+            format!("{word}: {why}{}{}", said.unwrap_or_default(), copy.unwrap_or_default())
+        }
         Outcome::Unknown => NOT_RECORDED.into(),
+    }
+}
+
+/// The next hop's words, where what the sender was told does not hold them.
+fn unsaid(outcome: &Outcome) -> Option<&Line> {
+    match outcome {
+        Outcome::Deferred { why, next_hop, .. } => {
+            next_hop.as_ref().filter(|said| !why.as_str().contains(said.as_str()))
+        }
+        _ => None,
     }
 }
 
@@ -175,10 +221,16 @@ struct OneJson<'a> {
 struct RecipientJson<'a> {
     facts: &'a judge::evidence::RecipientFacts,
     verdict: &'a Verdict,
+    /// Reasons, in sentences.
     sentences: Vec<String>,
+    /// What was only noted, in sentences.
+    evidence: Vec<String>,
     policy: &'a judge::policy::Policy,
     policy_digest: String,
     outcome: &'a Outcome,
+    /// The same for people.
+    outcome_text: String,
+    next_hop: Option<&'a Line>,
     replay: Verdict,
     replay_is_same: bool,
 }
@@ -186,18 +238,21 @@ struct RecipientJson<'a> {
 fn one_json(shown: &Shown<'_>) -> Result<String, Trouble> {
     let stored = shown.stored;
     let record = &stored.record;
+    let code = stored.ending.as_ref().map(|ending| ending.reply.code());
+    let sentences = |verdict: &Verdict, wanted: fn(&&Reason) -> bool| {
+        let reasons = verdict.reasons.iter().filter(wanted);
+        reasons.map(|reason| reason.sentence()).collect()
+    };
     let recipients = shown.each().map(|(n, recipient, replay)| RecipientJson {
         facts: &recipient.facts,
         verdict: &recipient.verdict,
-        sentences: recipient
-            .verdict
-            .reasons
-            .iter()
-            .map(|reason| reason.sentence())
-            .collect(),
+        sentences: sentences(&recipient.verdict, |reason| reason.effect != Effect::Evidence),
+        evidence: sentences(&recipient.verdict, |reason| reason.effect == Effect::Evidence),
         policy: recipient.policy.policy(),
         policy_digest: recipient.policy.digest().to_string(),
         outcome: stored.outcome(n),
+        outcome_text: outcome(stored.outcome(n), &recipient.verdict.disposition, code),
+        next_hop: stored.outcome(n).next_hop(),
         replay_is_same: replay == recipient.verdict,
         replay,
     });
@@ -254,12 +309,38 @@ fn summary_text(out: &mut String, summary: &Summary) {
     match &summary.judged {
         None => out.push_str("(written by another version)\n"),
         Some(judged) => {
-            let reason = judged.reason.as_ref().map_or("", |reason| reason.as_str());
-            let word = judged.disposition.word();
             let (from, to) = (harmless(&judged.reverse_path), harmless(&judged.recipient));
-            let _ = writeln!(out, "{word:<7}  <{from}> to <{to}>  {reason}");
+            // Who had the last word: the next hop, or what was decided here.
+            let why = match &judged.outcome {
+                Outcome::Held {
+                    next_hop: Some(said), ..
+                } => format!("refused by the next hop: {said}"),
+                Outcome::Deferred {
+                    why, next_hop: Some(_), ..
+                } => match unsaid(&judged.outcome) {
+                    Some(said) => format!("{why}; the next hop: {said}"),
+                    None => why.to_string(),
+                },
+                Outcome::Deferred { why, .. } if judged.reason.is_none() => why.to_string(),
+                _ => judged.reason.as_ref().map(Line::to_string).unwrap_or_default(),
+            };
+            let word = match &judged.outcome {
+                Outcome::Held { next_hop: Some(_), .. } => "refused",
+                _ => judged_word(judged),
+            };
+            let mut line = format!("{word:<9}  <{from}> to <{to}>  {why}");
+            if !judged.evidence.is_empty() {
+                let texts: Vec<&str> = judged.evidence.iter().map(Line::as_str).collect();
+                let _ = write!(line, "  (evidence: {})", texts.join("; "));
+            }
+            let _ = writeln!(out, "{}", line.trim_end());
         }
     }
+}
+
+fn judged_word(judged: &Judged) -> &'static str {
+    let code = judged.reply.as_ref().map(mail::Reply::code);
+    word(&judged.outcome, &judged.disposition, code)
 }
 
 fn summary_json(summary: &Summary) -> serde_json::Value {
@@ -270,6 +351,9 @@ fn summary_json(summary: &Summary) -> serde_json::Value {
         "from": judged.map(|j| j.reverse_path.to_string()),
         "recipient": judged.map(|j| j.recipient.to_string()),
         "disposition": judged.map(|j| j.disposition.word()),
+        "outcome": judged.map(judged_word),
+        "next_hop": judged.and_then(|j| j.outcome.next_hop()).map(Line::as_str),
         "reason": judged.and_then(|j| j.reason.as_ref()).map(|r| r.as_str()),
+        "evidence": judged.map(|j| j.evidence.iter().map(Line::as_str).collect::<Vec<_>>()),
     })
 }

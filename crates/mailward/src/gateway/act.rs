@@ -12,7 +12,7 @@ use super::{Gateway, chance};
 use crate::body::Content;
 use crate::metrics::METRICS;
 use crate::quarantine::KeepError;
-use crate::relay::{Delivery, Destination, Durable, Parcel};
+use crate::relay::{Delay, Delivery, Destination, Durable, Parcel};
 use judge::reason::Source;
 use judge::verdict::Disposition;
 use mail::{Address, Line, Reply};
@@ -92,7 +92,9 @@ impl Gateway {
         let refused = case.which(|target| matches!(target.progress, Progress::RefusedByHop(_)));
         let kept = self.keep(case, &refused).await;
         let late = case.targets.iter().find_map(|target| match &target.progress {
-            Progress::Later(why) => Some(case.later(&format!("Not delivered yet, please try again later: {why}"))),
+            Progress::Later(why) => {
+                Some(case.later(&format!("Not delivered yet, please try again later: {}", why.told)))
+            }
             _ => None,
         });
         if let Some(reply) = late.or(kept.err()) {
@@ -145,7 +147,7 @@ impl Gateway {
         let Some(hop) = case.envelope.hop() else {
             return members
                 .iter()
-                .map(|_| Delivery::Later(Line::literal("no next hop")))
+                .map(|_| Delivery::Later(Delay::literal("no next hop")))
                 .collect();
         };
         let addresses: Vec<&Address> = members.iter().map(|&n| case.targets[n].address).collect();

@@ -7,12 +7,12 @@ use crate::body::Body;
 use crate::judgement::JudgedRecipient;
 use crate::observe::Disposed;
 use crate::quarantine::Held;
-use crate::relay::{Deadline, Durable};
+use crate::relay::{Deadline, Delay, Durable};
 use jiff::Zoned;
 use judge::checks::SenderReply;
 use judge::content::Features;
 use judge::evidence::MessageFacts;
-use judge::reason::{Effect, Source};
+use judge::reason::{Effect, Reason, Source};
 use judge::verdict::{Disposition, Rejection, Verdict};
 use judge::virus::VirusScan;
 use mail::{Address, Line, Message, Reply};
@@ -25,6 +25,11 @@ const PRIVATE: &str = "refused by the recipient's mail policy";
 const PRIVATE_DEFERRED: &str = "deferred by the recipient's mail policy, please try again later";
 const TOO_MUCH: &str = "Too much mail from your network for this mailbox";
 const TOO_MUCH_NOW: &str = "Too much mail from your network for this mailbox, please try again later";
+
+/// How many lines of a next hop's refusal go on to the sender.
+const PASSED_LINES_MAX: usize = 16;
+/// How much of the last one, so that our id behind it is never cut off. The reply itself bounds the others.
+const PASSED_LAST_OCTETS_MAX: usize = 400;
 
 /// One message, judged for each recipient.
 pub(super) struct Case<'a> {
@@ -72,19 +77,38 @@ pub(super) enum Progress {
     /// Refused without a copy: past the quarantine's budget, only the index knows it.
     Noted,
     /// Not now.
-    Later(Line),
+    Later(Delay),
 }
 
 impl Target<'_> {
     /// The reason that the log, headers and the quarantine show.
     pub fn reason(&self) -> Line {
         match &self.progress {
-            Progress::RefusedByHop(reply) => Line::reason(format!("The mail server said: {reply}").as_bytes()),
+            Progress::RefusedByHop(reply) => {
+                Line::reason(format!("The mail server said: {}", reply.one_line()).as_bytes())
+            }
             _ => self
                 .verdict
                 .decisive()
                 .map_or_else(|| Line::literal("Unknown reason"), |reason| reason.text.clone()),
         }
+    }
+
+    /// What the next hop said of it, whole.
+    pub fn next_hop(&self) -> Option<Line> {
+        match &self.progress {
+            Progress::Taken(_, said) => Some(said.clone()),
+            Progress::RefusedByHop(reply) | Progress::Kept(_, Some(reply)) => Some(reply.one_line()),
+            Progress::Later(delay) => Some(delay.words.clone()),
+            _ => None,
+        }
+    }
+
+    /// What speaks against it and was not meant to decide.
+    pub fn evidence(&self) -> Vec<Line> {
+        let is_evidence = |reason: &&Reason| reason.effect == Effect::Evidence;
+        let evidence = self.verdict.reasons.iter().filter(is_evidence);
+        evidence.map(|reason| reason.text.clone()).collect()
     }
 
     /// The reason in the reply. What a mailbox remembers, and what gave a deceiver away, is between its owner and the
@@ -178,26 +202,29 @@ impl Target<'_> {
             Progress::Waiting(held) | Progress::WaitingBefore(held) => Outcome::Deferred {
                 why: Line::reason(reply.text().as_bytes()),
                 quarantine: Some(held.reference().to_string()),
+                next_hop: None,
             },
             // A copy that was withdrawn is gone; the sender comes again.
             Progress::Kept(..) | Progress::KeptBefore(_) | Progress::RefusedByHop(_) if reply.code() / 100 == 4 => {
-                deferred(reply.text())
+                deferred(reply.text(), self.next_hop())
             }
             Progress::Kept(held, _) | Progress::KeptBefore(held) => Outcome::Held {
                 quarantine: held.reference().to_string(),
+                next_hop: self.next_hop(),
             },
             Progress::Taken(_, said) => Outcome::Delivered { reply: said.clone() },
             Progress::RefusedByHop(_) | Progress::Noted => Outcome::Refused,
-            Progress::Later(why) => deferred(why.as_str()),
-            Progress::Open => deferred(reply.text()),
+            Progress::Later(delay) => deferred(delay.told.as_str(), self.next_hop()),
+            Progress::Open => deferred(reply.text(), None),
         }
     }
 }
 
-fn deferred(why: &str) -> Outcome {
+fn deferred(why: &str, next_hop: Option<Line>) -> Outcome {
     Outcome::Deferred {
         why: Line::reason(why.as_bytes()),
         quarantine: None,
+        next_hop,
     }
 }
 
@@ -283,6 +310,7 @@ impl<'a> Case<'a> {
                     _ => "relay",
                 },
                 verdict: judged.then_some(target.verdict),
+                next_hop: target.next_hop().as_ref(),
                 reply,
                 took_ms,
             }
@@ -325,11 +353,20 @@ impl<'a> Case<'a> {
         Reply::new(250, (2, 0, 0), self.with_id("accepted"))
     }
 
+    /// The next hop's refusal with all its lines, as far as a client has to read them, and our id behind them.
+    fn passed_on(&self, reply: &Reply) -> Reply {
+        let mut lines = reply.lines().to_vec();
+        let last = lines.pop().unwrap_or_default();
+        lines.truncate(PASSED_LINES_MAX - 1);
+        let text = last.as_str();
+        let text = &text[..text.floor_char_boundary(PASSED_LAST_OCTETS_MAX)];
+        lines.push(Line::from(format!("{text} (id {})", self.id)));
+        Reply::passed_on(reply.code(), reply.enhanced(), lines)
+    }
+
     fn refusal(&self, target: &Target<'_>) -> Reply {
         match (&target.progress, &target.verdict.disposition) {
-            (Progress::Kept(_, Some(reply)) | Progress::RefusedByHop(reply), _) => {
-                Reply::passed_on(reply.code(), reply.enhanced(), vec![self.with_id(reply.text())])
-            }
+            (Progress::Kept(_, Some(reply)) | Progress::RefusedByHop(reply), _) => self.passed_on(reply),
             (_, Disposition::Reject(Rejection::UnknownUser)) => {
                 Reply::new(550, (5, 1, 1), self.with_id(target.told().as_str()))
             }

@@ -1,5 +1,5 @@
 //! What the mailbox's own memory keeps out, or the message's content, and yet may be had: copies of what `reputation`,
-//! `strangers`, `greylisting` and `links` refuse or defer.
+//! `strangers`, `greylisting`, `junk` and `links` refuse or defer.
 //!
 //! A copy is known by its message, so that a sender who comes again makes no second one, and the one there is goes as
 //! soon as the mailbox has got the message. Whoever releases a copy gets it once: when the sender comes again, he is told
@@ -209,8 +209,8 @@ impl Gateway {
         used.is_ok_and(|used| used.saturating_add(wanted) <= share)
     }
 
-    /// The sender was told 250, so who got the message, or has it held for him now, needs no copy of an earlier try.
-    /// Nobody waits for that.
+    /// The sender was told 250, so who got the message, or has it held for them now, needs no copy of an earlier try,
+    /// whichever check it was kept for; that one may be switched off by now. Nobody waits for that.
     pub(super) fn forget_kept(&self, case: &Case<'_>) {
         let has_it = |target: &Target<'_>| matches!(target.progress, Progress::Taken(..) | Progress::Kept(..));
         let before = case.which(has_it).into_iter().filter_map(|n| {
@@ -229,7 +229,12 @@ impl Gateway {
         let quarantine = case.runtime.quarantine.clone();
         tokio::spawn(async move {
             for (mailbox, key) in before {
-                match store.kept_take(&mailbox, key).await {
+                // Nearly always there is none, and to ask is cheaper than to write.
+                let taken = match store.reader().kept(&mailbox, key).await {
+                    Ok(None) => continue,
+                    _ => store.kept_take(&mailbox, key).await,
+                };
+                match taken {
                     Ok(Some(kept)) => remove(&quarantine, &greylisted, vec![kept]).await,
                     Ok(None) => {}
                     Err(error) => tracing::warn!(%mailbox, %error, "the copy of a delivered message stays"),

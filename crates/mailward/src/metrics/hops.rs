@@ -81,10 +81,10 @@ impl Hops {
                     self.refused.add(1);
                     health.refused += 1;
                 }
-                Delivery::Later(why) => {
+                Delivery::Later(delay) => {
                     self.later.add(1);
                     health.later += 1;
-                    health.trouble = Some((Instant::now(), why.clone()));
+                    health.trouble = Some((Instant::now(), Line::from(delay.to_string())));
                 }
             }
         }
@@ -107,13 +107,14 @@ impl Hops {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::Delay;
 
     #[test]
     fn a_hop_is_well_again_when_it_takes_a_message() {
         let hops = Hops::new();
         let hop: NextHop = "smtp:mx.example:25".parse().unwrap();
         let last = || hops.health()[0].1.clone();
-        hops.delivered(&hop, &[Delivery::Later(Line::literal("no"))]);
+        hops.delivered(&hop, &[Delivery::Later(Delay::literal("no"))]);
         assert!(!last().is_well());
         let reply = mail::Reply::new(550, (5, 1, 1), Line::literal("who?"));
         hops.delivered(&hop, &[Delivery::Refused(reply)]);
@@ -130,7 +131,7 @@ mod tests {
         let hops = Hops::new();
         for port in 1..1000 {
             let hop = format!("smtp:mx.example:{port}").parse().unwrap();
-            hops.delivered(&hop, &[Delivery::Later(Line::literal("no"))]);
+            hops.delivered(&hop, &[Delivery::Later(Delay::literal("no"))]);
         }
         assert_eq!((hops.health().len(), hops.later.count()), (HOPS_MAX, 999));
     }

@@ -2,7 +2,7 @@
 //!
 //! A line of `index.json` is one JSON object with the keys of the original program (`from`, `ip`, `host`, `helo`,
 //! `reason`, `subject`, `recipient`, `filename`, `message-id`) and ours (`id`, `size`, `time`, `disposition`,
-//! `plugin`). A line of `index` is sender, recipient, subject and file name, with tabs between.
+//! `plugin`, `next_hop`, `evidence`). A line of `index` is sender, recipient, subject and file name, with tabs between.
 //!
 //! Whatever a sender wrote gives exactly one line in each: line breaks and control characters are removed (a tab,
 //! which mostly stands where a header was folded, becomes a blank), and long values are cut. What is read back is
@@ -41,6 +41,10 @@ pub struct Copy<'a> {
     pub reverse_path: &'a ReversePath,
     /// Why the message is here.
     pub reason: &'a Line,
+    /// The next hop's refusal, whole, where that is why.
+    pub next_hop: Option<&'a Line>,
+    /// What spoke against it and did not decide.
+    pub evidence: &'a [Line],
     /// The check that gave the reason.
     pub plugin: Option<&'a str>,
     /// The Subject, as received.
@@ -109,6 +113,12 @@ pub struct Entry {
     pub helo: Line,
     /// Why the message is here.
     pub reason: Line,
+    /// The next hop's refusal, whole, where that is why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_hop: Option<Line>,
+    /// What spoke against it and did not decide.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Line>,
     /// The check that gave the reason.
     pub plugin: Option<Line>,
     /// The Subject; empty if there was none.
@@ -149,6 +159,10 @@ pub(super) struct Record {
     pub host: String,
     pub helo: String,
     pub reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_hop: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
     pub subject: String,
     pub recipient: String,
     pub filename: String,
@@ -182,6 +196,12 @@ impl Copy<'_> {
             host: value(self.host.as_bytes()),
             helo: value(self.helo.as_str().as_bytes()),
             reason: value(self.reason.as_str().as_bytes()),
+            next_hop: self.next_hop.map(|words| value(words.as_str().as_bytes())),
+            evidence: self
+                .evidence
+                .iter()
+                .map(|text| value(text.as_str().as_bytes()))
+                .collect(),
             subject: value(self.subject.unwrap_or_default()),
             recipient: value(self.recipient.as_str().as_bytes()),
             filename: file.map(ToString::to_string).unwrap_or_default(),
@@ -271,6 +291,8 @@ impl Record {
             host: self.host.into(),
             helo: self.helo.into(),
             reason: self.reason.into(),
+            next_hop: self.next_hop.map(Line::from),
+            evidence: self.evidence.into_iter().map(Line::from).collect(),
             plugin: self.plugin.map(Line::from),
             subject: self.subject.into(),
             message_id: self.message_id.map(Line::from),
@@ -300,6 +322,7 @@ impl Entry {
         let name = self.filename.as_ref().map_or("", FileName::as_str);
         let plugin = self.plugin.as_ref().map_or("", Line::as_str);
         let message_id = self.message_id.as_ref().map_or("", Line::as_str);
+        let next_hop = self.next_hop.as_ref().map_or("", Line::as_str);
         let Entry {
             id,
             from,
@@ -315,7 +338,7 @@ impl Entry {
         [id, from, recipient, ip, host, helo, reason, subject, disposition]
             .into_iter()
             .map(Line::as_str)
-            .chain([name, plugin, message_id])
+            .chain([name, plugin, message_id, next_hop])
             .any(|text| text.to_lowercase().contains(folded))
     }
 }

@@ -27,6 +27,8 @@ pub fn copy() -> Copy<'static> {
         helo: &HELO,
         reverse_path: &REVERSE_PATH,
         reason: &REASON,
+        next_hop: None,
+        evidence: &[],
         plugin: Some("checks/helo"),
         subject: Some(b"Hello"),
         message_id: None,

@@ -158,14 +158,17 @@ pub fn entry(entry: &Entry, tz: &TimeZone) -> String {
         State::MetadataOnly => "only metadata were kept",
     };
     let size = format!("{} octets", entry.size);
+    let evidence: Vec<&str> = entry.evidence.iter().map(Line::as_str).collect();
     let text = |line: &Option<Line>| line.as_ref().map(ToString::to_string).unwrap_or_default();
-    let fields: [(&str, &str); 15] = [
+    let fields: [(&str, &str); 17] = [
         ("id", entry.id.as_str()),
         ("time", &time.unwrap_or_default()),
         ("file", &stands.unwrap_or_default()),
         ("state", state),
+        ("outcome", &outcome(entry)),
         ("disposition", entry.disposition.as_str()),
         ("reason", entry.reason.as_str()),
+        ("evidence", &evidence.join("; ")),
         ("check", &text(&entry.plugin)),
         ("from", entry.from.as_str()),
         ("to", entry.recipient.as_str()),
@@ -181,6 +184,12 @@ pub fn entry(entry: &Entry, tz: &TimeZone) -> String {
         let _ = writeln!(out, "{name:<12} {value}");
     }
     out
+}
+
+/// What became of the message, where the next hop had the last word.
+fn outcome(entry: &Entry) -> String {
+    let refused = |words| format!("refused by the next hop: {words}");
+    entry.next_hop.as_ref().map(refused).unwrap_or_default()
 }
 
 /// An entry as one line of JSON, without a line end.

@@ -2,23 +2,25 @@
 //!
 //! The program is started for each message, without a shell and with an environment of nothing but `PATH`. Only when
 //! it has read the message to its end and then ended with status 0 is the message taken; anything else is a temporary
-//! failure, as the original has it. What it prints is logged, up to a bound, and never shown to the sender. It may
+//! failure, as the original has it. What the pipe has taken the program need not have read, so the pipe is asked for what
+//! is left in it. What it prints is logged, up to a bound, and never shown to the sender. It may
 //! neither read nor end nor stop printing: it is killed in time.
 
 use super::blocks::Blocks;
 use super::connection::Trouble;
 use super::next_hop::Program;
-use super::{Delivery, Durable, Parcel};
+use super::{Delay, Delivery, Durable, Parcel};
 use mail::smtp::client::{Extensions, write_mail, write_rcpt};
 use mail::smtp::command::MailParams;
 use mail::{ForwardPath, Line};
-use std::io;
+use std::io::{self, PipeReader};
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::net::unix::pipe::Sender;
+use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -27,6 +29,8 @@ const OUTPUT_OCTETS_MAX: usize = 2048;
 /// How long to go on reading what an ended program printed. It is there already, unless a child of the program has
 /// inherited the pipe.
 const OUTPUT_GRACE: Duration = Duration::from_millis(100);
+/// What comes behind the message. A program that ends at the message's end need not read it.
+const QUIT: &[u8] = b"QUIT\r\n";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Settings {
@@ -46,11 +50,18 @@ pub(super) struct Runner {
     room: Semaphore,
 }
 
+/// A program that runs, and its standard input: our end to write to, and the other one, to see what is left unread.
+struct Run {
+    child: Child,
+    stdin: Sender,
+    unread: PipeReader,
+}
+
 /// How a run ended.
 enum Ended {
     Status {
         status: ExitStatus,
-        /// It took the message up to the final dot.
+        /// It read the message up to the final dot.
         has_read: bool,
     },
     Late,
@@ -68,10 +79,10 @@ impl Runner {
         let envelope = match self.envelope(&parcel) {
             Ok(envelope) => envelope,
             Err(Trouble::Answered(reply)) => return parcel.all(|| Delivery::Refused(reply.clone())),
-            Err(_) => return parcel.all(|| Delivery::Later(Line::literal("the envelope cannot be written"))),
+            Err(_) => return parcel.all(|| Delivery::Later(Delay::literal("the envelope cannot be written"))),
         };
         let Ok(_room) = timeout(self.settings.time, self.room.acquire()).await else {
-            return parcel.all(|| Delivery::Later(Line::literal("all delivery programs are busy")));
+            return parcel.all(|| Delivery::Later(Delay::literal("all delivery programs are busy")));
         };
         let (ended, output) = self.run(&envelope, &parcel).await;
         let (program, output) = (&self.settings.program, Line::clean(&output, 2 * OUTPUT_OCTETS_MAX));
@@ -82,7 +93,7 @@ impl Runner {
                 parcel.all(|| Delivery::Taken(Durable(()), text.clone()))
             }
             Err(why) => {
-                tracing::warn!(%program, %output, %why, "a message was not delivered");
+                tracing::warn!(%program, %output, why = %why.words, "a message was not delivered");
                 parcel.all(|| Delivery::Later(why.clone()))
             }
         }
@@ -102,19 +113,22 @@ impl Runner {
 
     /// How it ended, and what it printed.
     async fn run(&self, envelope: &[u8], parcel: &Parcel<'_>) -> (Ended, Vec<u8>) {
-        let mut child = match self.start() {
-            Ok(child) => child,
+        let Run {
+            mut child,
+            stdin,
+            unread,
+        } = match self.start() {
+            Ok(run) => run,
             Err(error) => return (Ended::Failed(error), Vec::new()),
         };
         let (mut said, mut complained) = (Vec::new(), Vec::new());
-        let stdin = child.stdin.take();
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let ended = {
             let mut output = pin!(async {
                 tokio::join!(capture(stdout, &mut said), capture(stderr, &mut complained));
             });
             let work = async {
-                let mut work = pin!(work(&mut child, stdin, envelope, parcel));
+                let mut work = pin!(work(&mut child, stdin, &unread, envelope, parcel));
                 tokio::select! {
                     biased;
                     ended = &mut work => {
@@ -135,46 +149,49 @@ impl Runner {
         (ended, said)
     }
 
-    fn start(&self) -> io::Result<Child> {
+    fn start(&self) -> io::Result<Run> {
         let program = &self.settings.program;
         let mut command = Command::new(program.path());
         command.args(program.arguments()).env_clear().current_dir("/");
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
+        let (unread, stdin) = io::pipe()?;
         command
-            .stdin(Stdio::piped())
+            .stdin(unread.try_clone()?)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // A Ctrl-C on the daemon's terminal is for the daemon, which then drains.
-        command.process_group(0).kill_on_drop(true).spawn()
+        let child = command.process_group(0).kill_on_drop(true).spawn()?;
+        let stdin = Sender::from_owned_fd(stdin.into())?;
+        Ok(Run { child, stdin, unread })
     }
 }
 
 /// Feeds the program until it has all or ends, and waits for its end.
-async fn work(child: &mut Child, stdin: Option<ChildStdin>, envelope: &[u8], parcel: &Parcel<'_>) -> Ended {
-    let mut has_read = false;
+async fn work(child: &mut Child, stdin: Sender, unread: &PipeReader, envelope: &[u8], parcel: &Parcel<'_>) -> Ended {
+    let mut is_fed = false;
     let waited = {
-        let mut feed = pin!(feed(stdin, envelope, parcel, &mut has_read));
+        let mut feed = pin!(feed(stdin, envelope, parcel, &mut is_fed));
         tokio::select! {
-            // What it has read before it ended counts, so that is looked at first.
+            // What it was given before it ended counts, so that is looked at first.
             biased;
             () = &mut feed => child.wait().await,
             status = child.wait() => status,
         }
     };
     match waited {
-        Ok(status) => Ended::Status { status, has_read },
+        Ok(status) => Ended::Status {
+            status,
+            has_read: is_fed && rustix::io::ioctl_fionread(unread).is_ok_and(|left| left <= QUIT.len() as u64),
+        },
         Err(error) => Ended::Failed(error),
     }
 }
 
-/// Writes the session; `has_read` once the final dot is written. That the program does not want the rest is no error
+/// Writes the session; `is_fed` once the final dot is written. That the program does not want the rest is no error
 /// here: its exit status says what that means. Ends with the end of its input.
-async fn feed(stdin: Option<ChildStdin>, envelope: &[u8], parcel: &Parcel<'_>, has_read: &mut bool) {
-    let Some(mut stdin) = stdin else {
-        return;
-    };
+async fn feed(mut stdin: Sender, envelope: &[u8], parcel: &Parcel<'_>, is_fed: &mut bool) {
     let write = async {
         stdin.write_all(envelope).await?;
         let (mut blocks, mut block) = (Blocks::of(parcel.content), Vec::new());
@@ -185,8 +202,8 @@ async fn feed(stdin: Option<ChildStdin>, envelope: &[u8], parcel: &Parcel<'_>, h
             }
             stdin.write_all(&block).await?;
         }
-        *has_read = true;
-        stdin.write_all(b"QUIT\r\n").await
+        *is_fed = true;
+        stdin.write_all(QUIT).await
     };
     if let Err(error) = write.await {
         tracing::debug!(%error, "the delivery program closed its input");
@@ -205,7 +222,7 @@ async fn capture(from: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     }
 }
 
-fn verdict(ended: &Ended) -> Result<(), Line> {
+fn verdict(ended: &Ended) -> Result<(), Delay> {
     let text = match ended {
         Ended::Status { status, has_read: true } if status.success() => return Ok(()),
         Ended::Status { status, .. } if status.success() => "ended before it had read the message".into(),
@@ -215,7 +232,9 @@ fn verdict(ended: &Ended) -> Result<(), Line> {
             (None, None) => "ended in an unknown way".into(),
         },
         Ended::Late => "did not end in time".into(),
-        Ended::Failed(error) => format!("cannot be run: {error}"),
+        Ended::Failed(error) => return Err(Delay::failed("the delivery program cannot be run", error)),
     };
-    Err(Line::reason(format!("the delivery program {text}").as_bytes()))
+    let words = Line::reason(format!("the delivery program {text}").as_bytes());
+    let told = words.clone();
+    Err(Delay { words, told })
 }

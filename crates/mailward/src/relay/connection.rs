@@ -8,13 +8,14 @@ use mail::smtp::client::{Answer, Extensions, NeedsSmtputf8, Origin, ReplyParser,
 use mail::{Line, Reply, Severity};
 use std::io;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{timeout, timeout_at};
+
+/// How long to wait for the rest of what a server says when it should say nothing.
+const OUT_OF_TURN: Duration = Duration::from_millis(100);
 
 /// Which protocol a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -185,7 +186,7 @@ impl Connection {
         let reply = self.ask("STARTTLS\r\n", "STARTTLS").await?;
         if reply.severity() != Severity::Positive {
             if is_strict || reply.code() == 421 {
-                return Err(io::Error::other(format!("it said to STARTTLS: {reply}")).into());
+                return Err(io::Error::other(format!("it said to STARTTLS: {}", reply.one_line())).into());
             }
             tracing::debug!(next_hop = %self.settings.endpoint, %reply, "STARTTLS was offered and refused");
             return Ok(self);
@@ -243,7 +244,7 @@ impl Connection {
         }
         if reply.code() == 421 || self.introduced.is_some() {
             // It closes, or it would take this client's mail for that of the one before.
-            return Err(io::Error::other(format!("it said to XCLIENT: {reply}")).into());
+            return Err(io::Error::other(format!("it said to XCLIENT: {}", reply.one_line())).into());
         }
         tracing::debug!(next_hop = %self.settings.endpoint, %reply, "XCLIENT was offered and refused");
         self.xclient = XclientOffer::default();
@@ -270,13 +271,7 @@ impl Connection {
 
     /// Whether another transaction may follow: the server owes us nothing, and has said nothing that was not asked.
     pub(super) fn is_quiet(&mut self) -> bool {
-        if self.is_spoilt || !self.unread.is_empty() {
-            return false;
-        }
-        let (mut octet, mut context) = ([0], Context::from_waker(Waker::noop()));
-        // It speaks unasked only to say that it closes.
-        let read = Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut octet));
-        matches!(read, Poll::Pending)
+        !self.is_spoilt && self.unread.is_empty() && !self.stream.has_more()
     }
 
     pub(super) async fn ask(&mut self, command: &str, stage: &str) -> Result<Reply, Trouble> {
@@ -284,7 +279,13 @@ impl Connection {
         self.reply(stage).await
     }
 
+    /// Sends commands, or a part of a message. Whatever they are, the server has nothing to say before it has them: a
+    /// reply that lies unread now would be taken for the one to them, and one that is there before the end of a message
+    /// for its acknowledgement.
     pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), Trouble> {
+        if !self.unread.is_empty() || self.stream.has_more() {
+            return Err(self.out_of_turn().await);
+        }
         let late_at = self.late_at();
         let write = async {
             self.stream.write_all(octets).await?;
@@ -292,6 +293,16 @@ impl Connection {
             self.stream.flush().await
         };
         Ok(timeout_at(late_at, write).await.map_err(|_| late("write"))??)
+    }
+
+    /// What it said out of turn, or how it closed, for the log. Either is there to be read, unless it is not whole.
+    async fn out_of_turn(&mut self) -> Trouble {
+        let words = match timeout(OUT_OF_TURN, self.answer("a time when it had nothing to say")).await {
+            Ok(Ok(answer)) => answer.into_reply().one_line().to_string(),
+            Ok(Err(trouble)) => return trouble,
+            Err(_) => "no whole reply".into(),
+        };
+        io::Error::new(io::ErrorKind::InvalidData, format!("it spoke out of turn: {words}")).into()
     }
 
     /// How long to wait for the next octet.
@@ -350,7 +361,7 @@ fn positive(reply: Reply) -> Result<Reply, Trouble> {
     if reply.severity() == Severity::Positive {
         Ok(reply)
     } else {
-        Err(io::Error::other(format!("it said: {reply}")).into())
+        Err(io::Error::other(format!("it said: {}", reply.one_line())).into())
     }
 }
 

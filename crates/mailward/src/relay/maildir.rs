@@ -1,7 +1,7 @@
 //! Delivery into Maildirs: written in `tmp`, synced, linked into `new`, and the directory synced, before it counts.
 
 use super::next_hop::MaildirTemplate;
-use super::{Delivery, Destination, Durable, Parcel};
+use super::{Delay, Delivery, Destination, Durable, Parcel};
 use crate::body::Content;
 use crate::domains::BoxName;
 use mail::{Domain, Line, Reply};
@@ -41,14 +41,14 @@ pub(super) async fn deliver(template: &MaildirTemplate, parcel: Parcel<'_>, host
         let in_time = timeout_at(parcel.deadline.answer, &mut written).await;
         let joined = match in_time {
             Err(_) if gate.close() => {
-                deliveries.push(Delivery::Later(Line::literal("the mailbox is too slow")));
+                deliveries.push(Delivery::Later(Delay::literal("the mailbox is too slow")));
                 continue;
             }
             // It got its name in time, or gets it just now: its end must be known.
             Err(_) => written.await,
             Ok(joined) => joined,
         };
-        deliveries.push(joined.unwrap_or_else(|_| Delivery::Later(Line::literal("mailbox not written"))));
+        deliveries.push(joined.unwrap_or_else(|_| Delivery::Later(Delay::literal("mailbox not written"))));
     }
     deliveries
 }
@@ -115,7 +115,7 @@ fn run(job: Option<Job>) -> Delivery {
         Ok(()) => Delivery::Taken(Durable(()), Line::literal("written to the mailbox")),
         Err(error) => {
             tracing::warn!(maildir = %job.maildir.display(), %error, "cannot write to a mailbox");
-            Delivery::Later(Line::literal("the mailbox cannot be written now"))
+            Delivery::Later(Delay::failed("the mailbox cannot be written now", &error))
         }
     }
 }
@@ -123,6 +123,10 @@ fn run(job: Option<Job>) -> Delivery {
 impl Job {
     /// Nothing half-written stays behind, and nothing that is not known to be on stable storage.
     fn write(&self) -> io::Result<()> {
+        self.write_with(|path| File::open(path))
+    }
+
+    fn write_with(&self, open_directory: impl FnOnce(&Path) -> io::Result<File>) -> io::Result<()> {
         make_maildir(&self.maildir)?;
         let maildir = match &self.folder {
             None => self.maildir.clone(),
@@ -132,13 +136,11 @@ impl Job {
         let written = self.write_synced(&tmp).and_then(|octets| {
             let new = maildir.join("new");
             let file = new.join(format!("{},S={octets}", self.name));
+            // Whatever can fail fails before the message has its name, but for the one sync.
+            let directory = open_directory(&new)?;
             self.gate.pass()?;
             std::fs::rename(&tmp, &file)?;
-            let synced = File::open(new)?.sync_all();
-            if synced.is_err() {
-                let _ = std::fs::remove_file(&file);
-            }
-            synced
+            settle(&file, || directory.sync_all())
         });
         if written.is_err() {
             let _ = std::fs::remove_file(&tmp);
@@ -168,6 +170,15 @@ impl Job {
         file.sync_all()?;
         Ok(file.metadata()?.len())
     }
+}
+
+/// Makes the name of a delivered file outlive a crash. If the system cannot say that it does, the file goes again and the
+/// sender, told to come again, brings it once more: what may be lost after 250 is worse than what may come twice. It does
+/// come twice only where a mail program has taken the file meanwhile.
+fn settle(file: &Path, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    sync().inspect_err(|_| {
+        let _ = std::fs::remove_file(file);
+    })
 }
 
 /// Mail programs expect bare LF in Maildirs; the received message has CRLF throughout.
@@ -306,23 +317,60 @@ mod tests {
         assert!(folder.join("maildirfolder").exists() && root.path().join("a/b/cur").is_dir());
     }
 
-    #[test]
-    fn what_was_given_up_gets_no_name_any_more() {
-        // The thread that wrote went on after the deadline: the sender was told to come again, and the message was there
-        // twice.
-        let root = tempfile::tempdir().unwrap();
-        let job = Job {
-            maildir: root.path().to_owned(),
+    fn job_in(root: &Path) -> Job {
+        Job {
+            maildir: root.to_owned(),
             folder: None,
             name: unique_name("mx"),
             top: String::new(),
             content: Arc::default(),
             gate: Gate::default(),
-        };
+        }
+    }
+
+    fn is_empty(root: &Path) -> bool {
+        let count = |name| std::fs::read_dir(root.join(name)).unwrap().count();
+        ["new", "tmp", "cur"].into_iter().all(|name| count(name) == 0)
+    }
+
+    /// The directory was opened for its sync after the file had its name: when that failed, the sender was told to come
+    /// again, and the message was there twice.
+    #[test]
+    fn a_directory_that_cannot_be_opened_fails_the_delivery_before_the_file_has_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let error = job_in(root.path()).write_with(|new| {
+            assert_eq!(std::fs::read_dir(new).unwrap().count(), 0);
+            Err(io::Error::from_raw_os_error(24))
+        });
+        assert_eq!(error.unwrap_err().raw_os_error(), Some(24));
+        assert!(is_empty(root.path()));
+    }
+
+    #[test]
+    fn a_file_whose_name_is_not_known_to_last_goes_again() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        for is_there in [true, false] {
+            if is_there {
+                std::fs::write(&file, "mail").unwrap();
+            }
+            let error = settle(&file, || Err(io::Error::from_raw_os_error(5)));
+            assert_eq!(error.unwrap_err().raw_os_error(), Some(5));
+            assert!(!file.exists());
+        }
+        std::fs::write(&file, "mail").unwrap();
+        settle(&file, || Ok(())).unwrap();
+        assert!(file.exists());
+    }
+
+    #[test]
+    fn what_was_given_up_gets_no_name_any_more() {
+        // The thread that wrote went on after the deadline: the sender was told to come again, and the message was there
+        // twice.
+        let root = tempfile::tempdir().unwrap();
+        let job = job_in(root.path());
         assert!(job.gate.close());
         assert_eq!(job.write().unwrap_err().kind(), io::ErrorKind::TimedOut);
-        for directory in ["new", "tmp", "cur"] {
-            assert_eq!(std::fs::read_dir(root.path().join(directory)).unwrap().count(), 0);
-        }
+        assert!(is_empty(root.path()));
     }
 }

@@ -28,12 +28,15 @@ use mail::smtp::client::Origin;
 use mail::{Address, Domain, Line, Reply, ReversePath};
 use next_hop::{NextHop, Program};
 use pool::Pool;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
 /// Proof that a message outlives a crash: the next hop said 250, or a copy is on stable storage. Nothing else makes
@@ -112,7 +115,53 @@ pub enum Delivery {
     /// The next hop refuses it for good.
     Refused(Reply),
     /// Not now; the sender shall try again.
-    Later(Line),
+    Later(Delay),
+}
+
+/// Why a message was not delivered now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delay {
+    /// The next hop's own words, or all that is known of what failed.
+    pub words: Line,
+    /// The same for the sender, whom it does not concern how things are here.
+    pub told: Line,
+}
+
+impl Delay {
+    /// What both may know.
+    pub fn literal(text: &'static str) -> Delay {
+        let (words, told) = (Line::literal(text), Line::literal(text));
+        Delay { words, told }
+    }
+
+    /// The next hop's 4xx.
+    fn said(reply: &Reply) -> Delay {
+        let words = reply.one_line();
+        let told = Line::reason(format!("the next hop said: {words}").as_bytes());
+        Delay { words, told }
+    }
+
+    /// An error that only the operator can do anything about.
+    fn failed(told: &'static str, error: &std::io::Error) -> Delay {
+        Delay {
+            words: Line::reason(format!("{told}: {error}").as_bytes()),
+            told: Line::literal(told),
+        }
+    }
+}
+
+/// For the operator: what the sender was told, and what else is known.
+impl std::fmt::Display for Delay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Delay { words, told } = self;
+        if words.as_str().contains(told.as_str()) {
+            return write!(f, "{words}");
+        }
+        match told.as_str().contains(words.as_str()) {
+            true => write!(f, "{told}"),
+            false => write!(f, "{told}: {words}"),
+        }
+    }
 }
 
 impl Parcel<'_> {
@@ -123,9 +172,35 @@ impl Parcel<'_> {
 }
 
 /// A stream of octets both ways: TCP, a Unix socket, or TLS over one.
-trait Octets: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+trait Octets: AsyncRead + AsyncWrite + Debug + Send + Unpin {
+    /// The socket below.
+    fn socket(&self) -> BorrowedFd<'_>;
 
-impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Octets for S {}
+    /// Whether octets of the other side can be read now, or that it has closed. The system is asked, not the runtime,
+    /// which hears of octets some time after they came.
+    fn has_more(&mut self) -> bool {
+        is_readable(self.socket())
+    }
+}
+
+impl Octets for TcpStream {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+impl Octets for UnixStream {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+/// Whether a read would not wait: octets, the end, or an error are there.
+fn is_readable(socket: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::new(&socket, PollFlags::IN | PollFlags::RDHUP)];
+    // That it cannot be asked is trouble too.
+    !poll(&mut asked, Some(&Timespec::default())).is_ok_and(|ready| ready == 0)
+}
 
 /// How much later than the deadline all is given up.
 const NET: Duration = Duration::from_millis(500);
@@ -145,7 +220,7 @@ impl Relays {
             // What is being written goes on whoever waits, so it must itself know when it is too late.
             return self.deliver_to(hop, parcel, config).await;
         }
-        let late = || Delivery::Later(Line::literal("the next hop took too long"));
+        let late = || Delivery::Later(Delay::literal("the next hop took too long"));
         // What some recipients were answered must not be lost with the rest: a next hop that has the message is bounded
         // where it is read, and this is for all that comes before.
         let delivered = timeout_at(parcel.deadline.answer + NET, self.deliver_to(hop, parcel, config)).await;

@@ -1,11 +1,11 @@
 //! The connections to one mail server: so many at one time and no more, and kept to be used again.
 
 use super::connection::{Connection, Dialect, Settings, Trouble};
-use super::transaction::{Envelope, failed, said};
-use super::{Delivery, Parcel, tls};
+use super::transaction::{Envelope, failed};
+use super::{Delay, Delivery, Parcel, tls};
 use crate::metrics::METRICS;
+use mail::Severity;
 use mail::smtp::client::Origin;
-use mail::{Line, Severity};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -60,7 +60,7 @@ impl Pool {
     pub(super) async fn deliver(&self, parcel: Parcel<'_>) -> Vec<Delivery> {
         let until = parcel.deadline.answer.min(Instant::now() + self.settings.reply);
         let Ok(_room) = timeout_at(until, self.room.acquire()).await else {
-            return parcel.all(|| Delivery::Later(Line::literal("all connections to the next hop are busy")));
+            return parcel.all(|| Delivery::Later(Delay::literal("all connections to the next hop are busy")));
         };
         match self.transact(&parcel).await {
             Ok((deliveries, broken)) => {
@@ -71,12 +71,16 @@ impl Pool {
                 self.note(None);
                 match reply.severity() {
                     Severity::Permanent => parcel.all(|| Delivery::Refused(reply.clone())),
-                    _ => parcel.all(|| Delivery::Later(said(&reply))),
+                    _ => parcel.all(|| Delivery::Later(Delay::said(&reply))),
                 }
             }
-            Err(Trouble::Broken(error) | Trouble::Unsafe(error)) => {
+            Err(Trouble::Broken(error)) => {
                 self.note(Some(&error));
                 parcel.all(|| Delivery::Later(failed(&error)))
+            }
+            Err(Trouble::Unsafe(error)) => {
+                self.note(Some(&error));
+                parcel.all(|| Delivery::Later(Delay::failed("the next hop cannot be spoken to by TLS", &error)))
             }
         }
     }
@@ -165,7 +169,7 @@ impl Pool {
     /// mail in plaintext is better than no mail; the handshake has spoilt the connection, so on another one.
     async fn connect(&self) -> Result<Connection, Trouble> {
         self.make_room();
-        let client = self.tls().await?;
+        let client = self.tls().await.map_err(Trouble::Unsafe)?;
         let next_hop = &self.settings.endpoint;
         match Connection::open(&self.settings, client).await {
             Err(Trouble::Unsafe(error)) if !self.settings.tls.is_strict() => {

@@ -2,16 +2,18 @@
 //!
 //! Types of the TLS library stay in this file.
 
-use super::Octets;
+use super::{Octets, is_readable};
 use crate::config::{NextHopTls, TlsSettings};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Makes aws-lc-rs the provider of the whole process. May be called any number of times, and must be before the TLS
 /// library is asked for anything.
@@ -75,6 +77,40 @@ impl Client {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("{error}: `{host}`")))?;
         Ok(Box::new(self.connector.connect(name, stream).await?))
+    }
+}
+
+impl Octets for TlsStream<Box<dyn Octets>> {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.get_ref().0.socket()
+    }
+
+    /// Octets in the socket need not be the server's words: tickets for later sessions come unasked. So they are
+    /// decrypted, as far as they came.
+    fn has_more(&mut self) -> bool {
+        let (stream, session) = self.get_mut();
+        loop {
+            match session.process_new_packets() {
+                Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed() => {}
+                _ => return true,
+            }
+            if !is_readable(stream.socket()) {
+                return false;
+            }
+            match session.read_tls(&mut Now(stream.socket())) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return true,
+            }
+        }
+    }
+}
+
+/// Reads what is there, and never waits.
+struct Now<'a>(BorrowedFd<'a>);
+
+impl io::Read for Now<'_> {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(self.0, octets)?)
     }
 }
 

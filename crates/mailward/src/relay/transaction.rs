@@ -4,12 +4,15 @@
 
 use super::blocks::Blocks;
 use super::connection::{Connection, Dialect, Trouble};
-use super::{Delivery, Destination, Durable, Parcel};
+use super::{Delay, Delivery, Destination, Durable, Parcel};
 use mail::smtp::client::{write_mail, write_rcpt};
 use mail::smtp::command::MailParams;
 use mail::{ForwardPath, Line, Reply, Severity};
 use std::io;
 use tokio::time::Instant;
+
+/// How much is kept of what went wrong, in characters; a reply may stand in it.
+const FAILURE_CHARS_MAX: usize = 2000;
 
 /// What the server said to the envelope.
 #[derive(Debug)]
@@ -96,10 +99,12 @@ impl Connection {
         )?)
     }
 
-    /// Ends a transaction that came to nothing, so that the connection can be kept.
+    /// Ends a transaction that came to nothing, so that the connection can be kept. No server refuses RSET: another
+    /// reply than 2xx is one to something else.
     async fn reset(&mut self, last: &Reply) -> Result<(), Trouble> {
         if last.code() != 421 {
-            self.ask("RSET\r\n", "RSET").await?;
+            let reply = self.ask("RSET\r\n", "RSET").await?;
+            self.is_spoilt |= !is_positive(&reply);
         }
         Ok(())
     }
@@ -154,7 +159,7 @@ impl Connection {
         let mut ends = Ends {
             dialect: self.settings.dialect,
             said: Vec::new(),
-            missing: Line::default(),
+            missing: Delay::literal("the next hop failed"),
         };
         let mut broken = None;
         match next {
@@ -203,7 +208,7 @@ struct Ends {
     dialect: Dialect,
     said: Vec<Reply>,
     /// Why one is missing.
-    missing: Line,
+    missing: Delay,
 }
 
 impl Ends {
@@ -219,7 +224,7 @@ impl Ends {
                     .map_or_else(|| Delivery::Later(self.missing.clone()), outcome)
             }
             Severity::Permanent => Delivery::Refused(reply),
-            Severity::Intermediate | Severity::Transient => Delivery::Later(said(&reply)),
+            Severity::Intermediate | Severity::Transient => Delivery::Later(Delay::said(&reply)),
         };
         replies.into_iter().map(delivery).collect()
     }
@@ -232,18 +237,29 @@ fn is_positive(reply: &Reply) -> bool {
 /// What the reply to the end of the message means.
 fn outcome(end: &Reply) -> Delivery {
     match end.severity() {
-        Severity::Positive => Delivery::Taken(Durable(()), said(end)),
+        Severity::Positive => Delivery::Taken(Durable(()), end.one_line()),
         Severity::Permanent => Delivery::Refused(end.clone()),
-        Severity::Intermediate | Severity::Transient => Delivery::Later(said(end)),
+        Severity::Intermediate | Severity::Transient => Delivery::Later(Delay::said(end)),
     }
 }
 
-pub(super) fn said(reply: &Reply) -> Line {
-    Line::reason(format!("the next hop said: {reply}").as_bytes())
-}
-
-pub(super) fn failed(error: &io::Error) -> Line {
-    Line::reason(format!("the next hop failed: {error}").as_bytes())
+/// A connection that came to no end. The sender hears what the next hop did, and nothing of our system.
+pub(super) fn failed(error: &io::Error) -> Delay {
+    let told = match error.kind() {
+        // Ours of what it said or did not offer.
+        io::ErrorKind::Other if error.raw_os_error().is_none() => error.to_string(),
+        io::ErrorKind::TimedOut => "it did not answer in time".into(),
+        io::ErrorKind::InvalidData => "it answered out of turn".into(),
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted => "it closed the connection".into(),
+        _ => "it cannot be reached".into(),
+    };
+    Delay {
+        words: Line::clean(format!("the next hop failed: {error}").as_bytes(), FAILURE_CHARS_MAX),
+        told: Line::reason(format!("the next hop failed: {told}").as_bytes()),
+    }
 }
 
 #[cfg(test)]
@@ -258,7 +274,7 @@ mod tests {
         let ends = Ends {
             dialect,
             said: ends.iter().copied().map(reply).collect(),
-            missing: Line::literal("broken"),
+            missing: Delay::literal("broken"),
         };
         let deliveries = ends.deliveries(replies.iter().copied().map(reply).collect());
         let kind = |delivery: &Delivery| match delivery {

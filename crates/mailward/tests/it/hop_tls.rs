@@ -40,7 +40,7 @@ fn gateway(target: &str, wish: Wish<'_>) -> (Gateway, TempDir) {
     (setup.start(), dir)
 }
 
-fn script(authority: &Authority, name: &str) -> Script {
+pub(crate) fn script(authority: &Authority, name: &str) -> Script {
     Script::default().starttls(authority.pair(name).server())
 }
 

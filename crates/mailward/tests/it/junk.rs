@@ -144,6 +144,32 @@ fn what_people_label_refuses_what_is_like_it_until_they_take_it_back() {
     assert!(!is_refused(&send(&gateway, &new_junk(5, FOO))));
 }
 
+/// The copies of mail that `junk` refused stayed when the mail was let in, unless a check beside it kept copies too.
+#[test]
+fn what_junk_refuses_is_kept_once_and_goes_when_it_is_let_in() {
+    let sink = Sink::start();
+    let gateway = gateway(&sink);
+    let junk = taught(&gateway, FOO);
+    let comes_back = |n: u32| {
+        for _ in 0..3 {
+            assert!(is_refused(&send(&gateway, &new_junk(n, FOO))));
+        }
+        assert_eq!(boxes::held(&gateway.spam()).len(), 1, "one copy of one message");
+    };
+    let is_let_in = |n: u32| {
+        assert!(!is_refused(&send(&gateway, &new_junk(n, FOO))));
+        boxes::await_held(&gateway.spam(), 0);
+    };
+    comes_back(1);
+    label(&gateway, "forget", &junk);
+    is_let_in(1);
+    label(&gateway, "junk", &junk);
+    comes_back(2);
+    // The check itself may be gone by then.
+    fs::remove_file(gateway.domains().join("example.com/checks/junk")).expect("the check");
+    is_let_in(2);
+}
+
 #[test]
 fn what_was_learned_outlives_the_daemon_and_what_was_labelled_without_it_is_learned_later() {
     let sink = Sink::start();

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::support::boxes;
 use crate::support::client::{Client, Mail, Reply};
+use crate::support::daemon::{Daemon, mailward, open_to_all};
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::outside::SmallDisk;
 
@@ -133,6 +134,49 @@ fn a_box_that_cannot_be_written_defers_the_message_and_the_retry_delivers_to_eac
             "{local}"
         );
     }
+}
+
+/// `new` was opened for its sync only when the message had its name in it: the sender was told to come again, and the
+/// message was there.
+#[test]
+fn a_delivery_does_not_fail_after_the_message_has_its_name() {
+    const NOBODY: u32 = 65534;
+    let is_root = rustix::process::geteuid().is_root();
+    let setup = setup();
+    let (state, spam) = (setup.dir().join("var/state"), setup.dir().join("var/spam"));
+    let setup = setup
+        .set("paths.state", &format!("{:?}", state.display().to_string()))
+        .set("paths.spam", &format!("{:?}", spam.display().to_string()));
+    // Root may read what it likes.
+    let setup = match is_root {
+        true => setup.set("process.user", "\"nobody\""),
+        false => setup,
+    };
+    let gateway = setup.stopped();
+    open_to_all(&gateway);
+    let maildir = gateway.maildir("example.com", "foo");
+    for name in ["tmp", "new", "cur"] {
+        let directory = maildir.join(name);
+        fs::create_dir_all(&directory).expect("a directory");
+        if is_root {
+            std::os::unix::fs::chown(&directory, Some(NOBODY), None).expect("our own directory");
+        }
+    }
+    // A name can be made there, and nobody can read which there are.
+    let mode = |mode| fs::set_permissions(maildir.join("new"), fs::Permissions::from_mode(mode)).expect("our own");
+    mode(0o333);
+    let daemon = Daemon::start(mailward(&gateway, &["serve"]));
+    let mail = Mail::new("1@load.example", &["foo@example.com"]);
+    for code in [451, 451, 250] {
+        if code == 250 {
+            mode(0o777);
+        }
+        let answers = Client::deliver(daemon.addr("smtp"), &mail).expect("a session");
+        assert_eq!(answers.decisive().code, code, "{answers:?}");
+    }
+    mode(0o777);
+    assert_eq!(boxes::maildir(&maildir).len(), 1);
+    assert_eq!(fs::read_dir(maildir.join("tmp")).expect("a Maildir").count(), 0);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::kept::{Kept, KeptKey};
 use crate::label::{Label, LabelRow};
 use crate::lesson::KeptLesson;
 use crate::record::{Since, Summary, Which};
-use crate::rows::{FoundRecipient, FoundRows, PageRows, judged};
+use crate::rows::{FoundRecipient, FoundRows, PageRows, ended, judged};
 use crate::shared::{Secret, VOTERS_MAX};
 use judge::junk::Seen;
 use judge::reputation::{HistoryRow, Scope, Votes};
@@ -46,11 +46,23 @@ impl View {
         let mut newest: Vec<&Message> = state.messages.values().collect();
         newest.sort_by_key(|message| Reverse((message.rows.received_s, message.rows.id)));
         let lines = newest.iter().flat_map(|message| {
-            message.rows.recipients.iter().map(|recipient| Summary {
-                id: message.rows.id,
-                received_s: message.rows.received_s,
-                judged: judged(&message.rows.facts, &recipient.facts, &recipient.verdict),
-            })
+            let ending = message.ending.as_ref();
+            let (outcomes, reply) = (ending.map(|e| e.outcomes.as_str()), ending.map(|e| e.reply.as_str()));
+            message
+                .rows
+                .recipients
+                .iter()
+                .enumerate()
+                .map(move |(n, recipient)| Summary {
+                    id: message.rows.id,
+                    received_s: message.rows.received_s,
+                    judged: judged(
+                        &message.rows.facts,
+                        &recipient.facts,
+                        &recipient.verdict,
+                        ended(outcomes, reply, n),
+                    ),
+                })
         });
         Ok(lines.take(limit).collect())
     }

@@ -8,7 +8,7 @@ use crate::kept::{Kept, KeptKey};
 use crate::label::LabelRow;
 use crate::policy::PolicyDigest;
 use crate::record::{Since, Summary, Which};
-use crate::rows::{EndingRow, FoundRecipient, FoundRows, PageRows, judged};
+use crate::rows::{EndingRow, FoundRecipient, FoundRows, PageRows, ended, judged};
 use crate::shared::Secret;
 use judge::reputation::{HistoryRow, Scope, Votes};
 use mail::{Line, MailboxId};
@@ -220,19 +220,23 @@ fn ending(row: &Row<'_>) -> Result<EndingRow, rusqlite::Error> {
 /// Ids tell the minute; within it `received_s` does. So the minute of the last line is read whole.
 fn recent(db: &mut Connection, limit: usize) -> Result<Vec<Summary>, rusqlite::Error> {
     db.prepare_cached(
-        "SELECT m.id, m.received_s, m.facts, r.facts, r.verdict
+        "SELECT m.id, m.received_s, m.facts, r.facts, r.verdict, r.n, e.outcomes, e.reply
          FROM (SELECT id, received_s, facts FROM messages
                WHERE id >= (SELECT min(id) FROM (SELECT id FROM messages ORDER BY id DESC LIMIT ?1)) & ~0x7ffffffff
                ORDER BY received_s DESC, id DESC LIMIT ?1) m
          JOIN recipients r ON r.id = m.id
+         LEFT JOIN endings e ON e.id = m.id
          ORDER BY m.received_s DESC, m.id DESC, r.n LIMIT ?1",
     )?
     .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
         let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+        let optional = |column| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
+        let n: u32 = row.get(5)?;
+        let ended = ended(optional(6)?, optional(7)?, n as usize);
         Ok(Summary {
             id: MailwardId::from_number(row.get(0)?),
             received_s: row.get(1)?,
-            judged: judged(text(2)?, text(3)?, text(4)?),
+            judged: judged(text(2)?, text(3)?, text(4)?, ended),
         })
     })?
     .collect()

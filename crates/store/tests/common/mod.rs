@@ -402,9 +402,15 @@ pub fn any_record() -> impl Strategy<Value = Record> {
 pub fn any_ending() -> impl Strategy<Value = Ending> {
     let outcome = prop_oneof![
         line().prop_map(|reply| Outcome::Delivered { reply }),
-        "\\PC{0,40}".prop_map(|quarantine| Outcome::Held { quarantine }),
+        ("\\PC{0,40}", option::of(line())).prop_map(|(quarantine, next_hop)| Outcome::Held { quarantine, next_hop }),
         Just(Outcome::Refused),
-        (line(), option::of("[a-z0-9/.]{1,20}")).prop_map(|(why, quarantine)| Outcome::Deferred { why, quarantine }),
+        (line(), option::of("[a-z0-9/.]{1,20}"), option::of(line())).prop_map(|(why, quarantine, next_hop)| {
+            Outcome::Deferred {
+                why,
+                quarantine,
+                next_hop,
+            }
+        }),
         Just(Outcome::Unknown),
     ];
     let reply = prop_oneof![

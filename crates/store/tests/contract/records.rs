@@ -229,6 +229,18 @@ async fn recent_lists_the_newest_first_with_the_reason_that_decided(place: Place
     assert_eq!(judged.recipient.as_str(), "user1@example.com");
     assert_eq!(judged.disposition, Disposition::Reject(Rejection::Policy));
     assert_eq!(judged.reason.as_ref().unwrap().as_str(), "no Date field");
+    assert_eq!((&judged.outcome, &judged.reply), (&Outcome::Unknown, &None));
+    store.finish(id(9), ending(1)).await.unwrap();
+    store
+        .begin(record(MailwardId::new(NOW_S + 60, 2), NOW_S + 60, 1))
+        .await
+        .unwrap();
+    let oldest = store.recent(10).await.unwrap().pop().unwrap();
+    let judged = oldest.judged.unwrap();
+    assert_eq!(
+        (&judged.outcome, judged.reply),
+        (&ending(1).outcomes[0], Some(ending(1).reply))
+    );
 }
 
 async fn expire_forgets_what_is_older_and_keeps_every_policy_that_is_needed(place: Place) {

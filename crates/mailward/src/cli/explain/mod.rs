@@ -5,6 +5,7 @@ mod origin;
 
 use super::harmless;
 use judge::evidence::{AuthorField, ContentFacts, MessageFacts, RecipientFacts, UserStanding};
+use judge::reason::Effect;
 use judge::verdict::{Disposition, Rejection, Verdict};
 use std::fmt::Write;
 
@@ -13,20 +14,38 @@ pub(super) fn line(out: &mut String, label: &str, text: impl std::fmt::Display) 
     let _ = writeln!(out, "  {label:<9} {}", harmless(text));
 }
 
-/// What was decided, and each reason in a sentence.
-pub(super) fn verdict(out: &mut String, verdict: &Verdict) {
-    line(out, "verdict", disposition(&verdict.disposition));
-    if verdict.reasons.is_empty() {
-        line(out, "because", "Nothing speaks against it.");
+/// What was decided, and each reason in a sentence; then what was only noted. `is_foiled` says that mail which was to be
+/// delivered was not.
+pub(super) fn verdict(out: &mut String, verdict: &Verdict, is_foiled: bool) {
+    line(out, "verdict", disposition(&verdict.disposition, is_foiled));
+    let sentences = |wanted: fn(Effect) -> bool| -> Vec<String> {
+        let reasons = verdict.reasons.iter().filter(|reason| wanted(reason.effect));
+        reasons.map(|reason| reason.sentence()).collect()
+    };
+    let mut because = sentences(|effect| effect != Effect::Evidence);
+    let evidence = sentences(|effect| effect == Effect::Evidence);
+    if because.is_empty() {
+        let nothing = match evidence.is_empty() {
+            true => "Nothing speaks against it.",
+            false => "Nothing that decides speaks against it.",
+        };
+        because.push(nothing.into());
     }
-    for (n, reason) in verdict.reasons.iter().enumerate() {
-        line(out, if n == 0 { "because" } else { "" }, reason.sentence());
+    for (label, texts) in [("because", because), ("evidence", evidence)] {
+        for (n, text) in texts.iter().enumerate() {
+            line(out, if n == 0 { label } else { "" }, text);
+        }
     }
 }
 
 /// The disposition in words.
-pub(super) fn disposition(disposition: &Disposition) -> String {
+fn disposition(disposition: &Disposition, is_foiled: bool) -> String {
     match disposition {
+        Disposition::Accept if is_foiled => "accept: to be delivered".into(),
+        Disposition::Tag if is_foiled => "tag: to be delivered with a mark in the header".into(),
+        Disposition::File(folder) if is_foiled => {
+            format!("file: to be delivered into the folder `{}`", folder.as_str())
+        }
         Disposition::Accept => "accept: delivered".into(),
         Disposition::Tag => "tag: delivered with a mark in the header".into(),
         Disposition::File(folder) => format!("file: delivered into the folder `{}`", folder.as_str()),

@@ -69,6 +69,16 @@ pub fn held(spam: &Path) -> Vec<Held> {
     found
 }
 
+/// Waits until the quarantine has this many copies: one that is not needed any more goes after the answer.
+pub fn await_held(spam: &Path, count: usize) {
+    let begun = std::time::Instant::now();
+    while held(spam).len() != count {
+        let held: Vec<String> = held(spam).into_iter().map(|held| held.recipient).collect();
+        assert!(begun.elapsed() < super::PATIENCE, "{count} copies expected: {held:?}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
 /// Every line of every `spam/DAY/DOMAIN/index.json`, in the order of the file.
 pub fn index(spam: &Path) -> Vec<IndexLine> {
     let mut lines = Vec::new();

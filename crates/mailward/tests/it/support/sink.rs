@@ -33,6 +33,8 @@ pub enum Stage {
     /// Every recipient that the script does not name.
     Rcpt,
     Data,
+    /// After the first octets of the message; what is answered here is said too early, and the session goes on.
+    Early,
     /// After the first octets of the message.
     Body,
     /// After the final dot, before the message is taken.
@@ -248,6 +250,15 @@ impl Sink {
     /// How many connections are open now.
     pub fn open_connections(&self) -> usize {
         self.inner.open.lock().unwrap().len()
+    }
+
+    /// Says something on every open connection, unasked.
+    pub fn say(&self, line: &str) {
+        for mut stream in self.inner.open.lock().unwrap().values() {
+            stream
+                .write_all(format!("{line}\r\n").as_bytes())
+                .expect("the other side is there");
+        }
     }
 
     /// Closes every open connection, as a server does with idle ones.
@@ -536,6 +547,10 @@ impl Session {
         }
         if self.play(Stage::Data, "354 Go ahead")? != 354 {
             return Ok(());
+        }
+        if let Some(Act::Answer(early)) = self.inner.act(Stage::Early) {
+            self.stream.fill_buf()?;
+            self.answer(early)?;
         }
         if self.inner.act(Stage::Body).is_some() {
             self.stream.fill_buf()?;
