@@ -2,6 +2,7 @@
 
 mod case;
 mod properties;
+mod replay;
 mod surroundings;
 
 use super::*;
