@@ -176,9 +176,11 @@ async fn serve(start: Start<'_>) -> Result<(), Trouble> {
         let socket = Socket::bind(&socket)?;
         doors.push(tokio::spawn(socket.serve(daemon.clone(), stopped.clone(), drain)));
     }
-    let keeper = tokio::spawn(daemon.clone().housekeeping());
-    let counter = tokio::spawn(daemon.clone().counting_votes());
-    let roll_keeper = tokio::spawn(daemon.clone().keeping_roll());
+    let duties = [
+        tokio::spawn(daemon.clone().housekeeping()),
+        tokio::spawn(daemon.clone().counting_votes()),
+        tokio::spawn(daemon.clone().keeping_roll()),
+    ];
     let mut signals = Signals::take()?;
     announce(&config, &daemon, &open, is_first);
     let supervisor = Arc::new(supervisor);
@@ -192,24 +194,27 @@ async fn serve(start: Start<'_>) -> Result<(), Trouble> {
         () = end_of(&daemon, doors) => {}
         () = signals.stop() => tracing::warn!("stopping at once"),
     }
-    keeper.abort();
-    counter.abort();
-    roll_keeper.abort();
+    duties.iter().for_each(JoinHandle::abort);
     if let Some(gateway) = daemon.gateway() {
         farewell(gateway, &stop).await;
-        gateway.doors().end_spells();
-        if let Err(error) = gateway.roll().save() {
-            tracing::error!(%error, "the list of domains cannot be written");
-        }
-        if let Err(error) = gateway.store().close().await {
-            tracing::error!(%error, "the store was not closed well; the next start mends it");
-        }
+        close(gateway).await;
     }
     if let Some(heart) = heart {
         heart.abort();
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Writes what is kept in memory only.
+async fn close(gateway: &Gateway) {
+    gateway.doors().end_spells();
+    if let Err(error) = gateway.roll().save() {
+        tracing::error!(%error, "the list of domains cannot be written");
+    }
+    if let Err(error) = gateway.store().close().await {
+        tracing::error!(%error, "the store was not closed well; the next start mends it");
+    }
 }
 
 /// The doors for mail, all with one certificate.

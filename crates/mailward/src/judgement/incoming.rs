@@ -135,30 +135,24 @@ impl<'a> Incoming<'a> {
             login,
             conduct,
             content: content.as_ref().map(Content::facts),
-            virus: match (sources.scanner, content.is_some()) {
-                (true, true) => Fact::NotAsked,
-                (false, _) => Fact::Skipped(Line::literal("the virus scanner is not asked")),
-                (true, false) => Fact::Skipped(Line::literal(NO_CONTENT)),
-            },
-            links: match content.is_some() {
+            virus: match sources.scanner {
                 true => Fact::NotAsked,
-                false => Fact::Skipped(Line::literal(NO_CONTENT)),
+                false => Fact::Skipped(Line::literal("the virus scanner is not asked")),
             },
             ..MessageFacts::unasked(received_s, client.address, helo, reverse_path)
         };
-        if sources.memory.is_none() {
-            for Recipient { facts, .. } in &mut recipients {
-                facts.standing = Fact::Skipped(Line::literal("no history is asked"));
-                facts.rates = Fact::Skipped(Line::literal(NOBODY_COUNTED));
-                facts.greylist = Fact::Skipped(Line::literal(NOBODY_COUNTED));
-            }
-        }
         let left_open = match (sources.names, sources.without_names) {
             (None, WithoutNames::LeftOpen) => Needs::of(Group::Origin)
                 .or(Needs::of(Group::ReverseName))
                 .or(Needs::of(Group::Zones)),
             (None, WithoutNames::Unavailable) | (Some(_), _) => Needs::default(),
         };
+        if sources.memory.is_none() && left_open.has(Group::Origin) {
+            // History is asked by who sent it, which stays open: without it nobody is known.
+            for Recipient { facts, .. } in &mut recipients {
+                facts.standing = Fact::Skipped(Line::literal("no history is asked"));
+            }
+        }
         let subject = Subject {
             client,
             content,
@@ -176,7 +170,6 @@ impl<'a> Incoming<'a> {
 
 /// Why nothing is asked of the content.
 pub(super) const NO_CONTENT: &str = "only the envelope is judged";
-const NOBODY_COUNTED: &str = "nobody is counted";
 
 impl Content<'_> {
     /// The head of a large message tells almost all; only whether the body is blank needs the rest.

@@ -89,6 +89,7 @@ fn mail_for_a_domain_that_is_missing_waits_until_it_is_back_or_forgotten() {
     is_taken(&gateway, "ann@a.example");
     rename(&top, &away);
     waits(&gateway, "ann@a.example");
+    gateway.await_log_times("the domain's directory is missing", 2);
     assert_eq!(
         gateway.log().matches("the domain's directory is missing").count(),
         2,
@@ -205,10 +206,9 @@ fn a_tree_without_a_domain_makes_all_mail_wait_and_says_so() {
         waits(&gateway, to);
     }
     let said = |gateway: &Gateway| {
-        gateway
-            .log()
-            .matches("ERROR there is no domain; all mail is deferred")
-            .count()
+        let text = "ERROR there is no domain; all mail is deferred";
+        gateway.await_log(text);
+        gateway.log().matches(text).count()
     };
     assert_eq!(said(&gateway), 1, "once a minute: {}", gateway.log());
     let (_, status) = run(&gateway, &["status"]);

@@ -3,6 +3,7 @@
 //!
 //! Clients with any address are played by XCLIENT from a trusted one.
 
+mod alike;
 mod claims;
 mod dmarc;
 mod dnssec;

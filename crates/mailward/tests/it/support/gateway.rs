@@ -258,6 +258,14 @@ impl Gateway {
         process.log.wait(|log| log.contains(text).then_some(()))
     }
 
+    /// Waits until the log holds `text` so many times.
+    pub fn await_log_times(&self, text: &str, times: usize) {
+        let process = self.process.as_ref().expect("the gateway runs");
+        process
+            .log
+            .wait(|log| (log.matches(text).count() >= times).then_some(()));
+    }
+
     /// Resident memory now.
     pub fn rss_kb(&self) -> u64 {
         self.memory("VmRSS:")
