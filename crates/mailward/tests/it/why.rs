@@ -212,3 +212,33 @@ fn a_message_that_a_kill_cut_off_is_said_to_be_not_recorded() {
     sink.play(Script::default());
     assert_eq!(send(&gateway, &mail).code, 250);
 }
+
+/// Records, policies and labels of a store that 0.1.0 wrote are read, and each verdict is judged again as it was.
+#[test]
+fn a_store_of_0_1_0_is_read_and_replays() {
+    let gateway = Setup::new().srv(&["example.com/users/valid/*"]).stopped();
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/stores/0.1.0.db");
+    std::fs::create_dir_all(gateway.state()).expect("our own directory");
+    std::fs::copy(kept, gateway.state().join("mailward.db")).expect("the fixture");
+    let mut gateway = gateway;
+    gateway.start_again();
+    let (list, _, code) = why(&gateway, &["--json"]);
+    assert_eq!(code, Some(0), "{list}");
+    let entries: Vec<Value> = list
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(entries.len(), 9, "{list}");
+    for entry in &entries {
+        let id = entry["id"].as_str().expect("an id");
+        let (said, _, code) = why(&gateway, &["--json", id]);
+        assert_eq!(code, Some(0), "{said}");
+        let told: Value = serde_json::from_str(&said).expect("JSON");
+        for recipient in told["recipients"].as_array().expect("recipients") {
+            assert_eq!(recipient["replay_is_same"], true, "{id}: {recipient}");
+        }
+    }
+    let stats = gateway.command(&["store", "stats", "--json"]);
+    let stats: Value = serde_json::from_slice(&stats.stdout).expect("JSON");
+    assert_eq!((&stats["messages"], &stats["junk"]), (&9.into(), &3.into()), "{stats}");
+}
