@@ -5,7 +5,8 @@ use crate::body::Body;
 use crate::client::Client;
 use crate::config::Config;
 use crate::domains::{DomainView, Domains, Found, Roots};
-use crate::gateway::{as_it_came, removed_octets, unfit};
+use crate::gateway::unfit;
+use crate::judgement::headers::as_it_came;
 use crate::judgement::{Content, FactSources, Incoming, JudgedRecipient, Judgement, Names, Recipient, WithoutNames};
 use clap::Args;
 use jiff::Zoned;
@@ -70,7 +71,6 @@ struct Bench {
     address: Address,
     domain: Option<Arc<DomainView>>,
     policy: Arc<Policy>,
-    config: Config,
     received_s: i64,
     runtime: tokio::runtime::Runtime,
     judgement: Judgement,
@@ -194,7 +194,6 @@ impl Bench {
             address,
             domain,
             policy: Arc::new(policy),
-            config,
             received_s: options.time.unwrap_or_else(|| Zoned::now().timestamp().as_second()),
             runtime,
             judgement,
@@ -210,7 +209,7 @@ impl Bench {
         };
         let message = Message::parse(&octets);
         let reverse_path = self.from.clone().unwrap_or_else(|| return_path(&message));
-        let octets = as_it_came(&message, &self.config).unwrap_or_else(|| octets.clone());
+        let octets = as_it_came(&message, self.judgement.own_names()).unwrap_or_else(|| octets.clone());
         let body = Arc::new(Body::from(octets));
         let message = Message::parse(&body.head);
         if let Some((_, reply)) = unfit(&message) {
@@ -236,7 +235,6 @@ impl Bench {
             content: Some(Content {
                 message: &message,
                 body: &body,
-                removed_octets: removed_octets(&message, &self.config),
             }),
         };
         let judged = self.judgement.judge(incoming, self.sources());

@@ -7,9 +7,10 @@
 
 use super::case::{Case, Progress, Target};
 use super::copies::Copies;
-use super::headers::{self, Frame, Mark, Trace};
+use super::headers::Frame;
 use super::{Gateway, chance};
 use crate::body::Content;
+use crate::judgement::headers::{Mark, kept_fields};
 use crate::metrics::METRICS;
 use crate::quarantine::KeepError;
 use crate::relay::{Delay, Delivery, Destination, Durable, Parcel};
@@ -120,7 +121,6 @@ impl Gateway {
 
     /// Relays one copy for each kind of mark: recipients of like verdicts share one.
     async fn relay(&self, case: &mut Case<'_>) {
-        let trace = case.trace(&self.seal);
         // Those whose addresses only SMTPUTF8 can carry go apart: not every next hop takes them.
         let mut groups: Vec<((Mark, bool), Vec<usize>)> = Vec::new();
         for n in case.which(|target| target.is_open() && target.verdict.disposition.is_delivered()) {
@@ -132,7 +132,7 @@ impl Gateway {
             }
         }
         for ((mark, _), members) in groups {
-            let deliveries = self.send(case, &trace, &mark, &members).await;
+            let deliveries = self.send(case, &mark, &members).await;
             for (n, delivery) in members.into_iter().zip(deliveries) {
                 case.targets[n].progress = match delivery {
                     Delivery::Taken(proof, said) => Progress::Taken(proof, said),
@@ -143,7 +143,7 @@ impl Gateway {
         }
     }
 
-    async fn send(&self, case: &Case<'_>, trace: &Trace<'_>, mark: &Mark, members: &[usize]) -> Vec<Delivery> {
+    async fn send(&self, case: &Case<'_>, mark: &Mark, members: &[usize]) -> Vec<Delivery> {
         let Some(hop) = case.envelope.hop() else {
             return members
                 .iter()
@@ -152,7 +152,7 @@ impl Gateway {
         };
         let addresses: Vec<&Address> = members.iter().map(|&n| case.targets[n].address).collect();
         let header =
-            Frame::new(trace, &addresses, mark).around(&headers::kept_fields(case.message, &case.runtime.config));
+            Frame::new(&case.trace(&self.seal), &addresses, mark).around(&kept_fields(case.message, &case.removals));
         let smtputf8 = needs_smtputf8(case, &addresses, &header);
         let from = case.body.head.len() - case.message.body().len();
         let content = Arc::new(Content::new(header, case.body.clone(), from));

@@ -1,10 +1,10 @@
 //! One message with its verdicts, on its way to an answer.
 
-use super::headers::{Mark, Seal, Trace, bracketed};
-use super::proofs;
+use super::headers::{Seal, Trace};
 use super::{Envelope, Runtime};
 use crate::body::Body;
 use crate::judgement::JudgedRecipient;
+use crate::judgement::headers::{HeaderChange, Mark, bracketed};
 use crate::observe::Disposed;
 use crate::quarantine::Held;
 use crate::relay::{Deadline, Delay, Durable};
@@ -14,7 +14,6 @@ use judge::content::Features;
 use judge::evidence::MessageFacts;
 use judge::reason::{Effect, Reason, Source};
 use judge::verdict::{Disposition, Rejection, Verdict};
-use judge::virus::VirusScan;
 use mail::{Address, Line, Message, Reply};
 use std::sync::Arc;
 use store::{LedgerKey, MailwardId, Outcome, RecipientRecord, Record, StoreError};
@@ -36,6 +35,8 @@ pub(super) struct Case<'a> {
     pub runtime: &'a Runtime,
     pub envelope: &'a Envelope,
     pub facts: MessageFacts,
+    /// The fields that came with it and are taken out.
+    pub removals: Vec<HeaderChange>,
     pub targets: Vec<Target<'a>>,
     pub message: &'a Message<'a>,
     pub body: &'a Arc<Body>,
@@ -234,32 +235,15 @@ impl<'a> Case<'a> {
         (0..self.targets.len()).filter(|&n| wanted(&self.targets[n])).collect()
     }
 
-    pub fn trace(&self, seal: &Seal) -> Trace<'a> {
+    pub fn trace<'t>(&'t self, seal: &Seal) -> Trace<'t> {
         Trace {
             envelope: self.envelope,
+            facts: &self.facts,
             id: self.id,
             mac: seal.mac(&self.id),
-            hostname: &self.runtime.config.smtp.hostname,
+            own: self.runtime.judgement.own_names(),
             now: self.now,
-            proofs: proofs::fields(
-                &self.facts,
-                self.runtime.config.authserv_id(),
-                &self.runtime.config.smtp.hostname,
-                self.envelope.smtputf8(),
-            ),
-            remote_host: self.remote_host(),
-            dkim_word: proofs::dkim_word(&self.facts.origin),
-            virus: match self.facts.virus.found() {
-                Some(VirusScan::Infected(name)) => Some(name.clone()),
-                _ => None,
-            },
         }
-    }
-
-    /// The client's proven name; `Unknown`, as in the original, without one.
-    pub fn remote_host(&self) -> Line {
-        let name = self.facts.origin.iprev.found().and_then(|iprev| iprev.name.as_ref());
-        name.map_or(Line::literal("Unknown"), |name| Line::reason(name.as_str().as_bytes()))
     }
 
     /// Names this message of this sender across tries.

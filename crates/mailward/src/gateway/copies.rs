@@ -2,8 +2,9 @@
 
 use super::Runtime;
 use super::case::{Case, Progress};
-use super::headers::{self, Frame, Mark, Trace};
+use super::headers::{Frame, Trace};
 use crate::body::Body;
+use crate::judgement::headers::{Mark, kept_fields, remote_host, removals};
 use crate::quarantine::{Copy, Held, KeepError, Quarantine};
 use jiff::Zoned;
 use mail::{Address, Domain, Line, Message, ReversePath};
@@ -72,12 +73,12 @@ impl Copies {
         Copies {
             id: case.id.to_string(),
             client: case.facts.client,
-            host: case.remote_host(),
+            host: remote_host(&case.facts),
             helo: case.facts.helo.clone(),
             reverse_path: case.facts.reverse_path.clone(),
             subject: raw("Subject"),
             message_id: raw("Message-ID"),
-            fields: headers::kept_fields(case.message, &case.runtime.config),
+            fields: kept_fields(case.message, &case.removals),
             body: case.body.clone(),
             header_end: case.body.head.len() - case.message.body().len(),
             now: case.now.clone(),
@@ -115,12 +116,12 @@ impl Copies {
         Copies {
             id: trace.id.to_string(),
             client: trace.envelope.client(),
-            host: trace.remote_host.clone(),
+            host: remote_host(trace.facts),
             helo: trace.envelope.helo().clone(),
             reverse_path: trace.envelope.reverse_path().clone(),
             subject: raw("Subject"),
             message_id: raw("Message-ID"),
-            fields: headers::kept_fields(message, &runtime.config),
+            fields: kept_fields(message, &removals(message, trace.own)),
             body: body.clone(),
             header_end: body.head.len() - message.body().len(),
             now: trace.now.clone(),

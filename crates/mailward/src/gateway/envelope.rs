@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::domains::{DomainView, Domains, Found, Roll};
 use crate::judgement::{Content, Incoming, Recipient};
 use crate::relay::next_hop::NextHop;
-use judge::evidence::TlsFacts;
+use judge::evidence::{MessageFacts, TlsFacts};
 use mail::smtp::client::Origin;
 use mail::smtp::command::{Dialect, MailParams};
 use mail::smtp::conduct::Conduct;
@@ -234,6 +234,16 @@ impl Envelope {
             content: Some(content),
             recipients: std::mem::take(&mut self.recipients),
         }
+    }
+
+    /// What is known of a message of which nothing is asked.
+    pub fn facts(&self, received_s: i64) -> MessageFacts {
+        MessageFacts::unasked(
+            received_s,
+            self.guest.client,
+            self.helo.clone(),
+            self.reverse_path.clone(),
+        )
     }
 
     fn judged_client(&self) -> Client {

@@ -1,14 +1,11 @@
-//! What we write into a message's header, and what only we may write.
-//!
-//! On top: what was proven (Authentication-Results, Received-SPF), Received (RFC 5321 §4.4) and `X-Mailward-Id`. At the end of the header block, in the order of the original:
-//! `X-HELO`, `X-REMOTE-IP`, ... and the verdict. Fields of these names that come with a message are taken out, for
-//! they would be believed.
+//! The header block of a message that we relay: what a judgement adds and takes out ([`crate::judgement::headers`]), and what
+//! only whoever relays writes, the Received field (RFC 5321 §4.4) and `X-Mailward-Id`.
 
 use super::Envelope;
-use crate::config::Config;
+use crate::judgement::headers::{HeaderChange, Mark, OwnNames, additions};
 use jiff::Zoned;
-use mail::auth_results::claims_authserv_id;
-use mail::{Address, Domain, Field, Line, Message, ReversePath};
+use judge::evidence::MessageFacts;
+use mail::{Address, Line};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -16,22 +13,6 @@ use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use store::MailwardId;
-
-/// Fields that only we may write; `*` at the end stands for any rest.
-const OURS: &[&str] = &[
-    "X-HELO",
-    "X-REMOTE-IP",
-    "X-REMOTE-HOST",
-    "X-MAIL-FROM",
-    "X-RCPT-TO",
-    "X-DOMAIN",
-    "X-LOCALPART",
-    "X-DKIM-RESULT",
-    "X-REJECT-*",
-    "X-MS.com-Virus",
-    "X-Mailward-*",
-    "X-Spam-Flag",
-];
 
 /// The key with which ids are sealed, so that nobody else can make one.
 pub struct Seal([u8; 32]);
@@ -80,57 +61,20 @@ impl Seal {
     }
 }
 
-/// Whether a field of this name is ours alone.
-pub fn is_ours(name: &[u8]) -> bool {
-    OURS.iter().any(|ours| match ours.strip_suffix('*') {
-        Some(stem) => name
-            .get(..stem.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(stem.as_bytes())),
-        None => name.eq_ignore_ascii_case(ours.as_bytes()),
-    })
-}
-
 /// What all copies of a message share.
 pub struct Trace<'a> {
     /// Who sent it.
     pub envelope: &'a Envelope,
+    /// What was found out.
+    pub facts: &'a MessageFacts,
     /// Its id.
     pub id: MailwardId,
     /// The id's MAC.
     pub mac: String,
-    /// Our own name.
-    pub hostname: &'a str,
+    /// By which names we are known.
+    pub own: &'a OwnNames,
     /// When it came.
     pub now: &'a Zoned,
-    /// What was proven of its origin, as whole fields.
-    pub proofs: String,
-    /// The client's proven name, or `Unknown`.
-    pub remote_host: Line,
-    /// `X-DKIM-RESULT`.
-    pub dkim_word: Option<&'static str>,
-    /// The virus that was found in it.
-    pub virus: Option<Line>,
-}
-
-/// What one copy is marked with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mark {
-    /// Nothing.
-    None,
-    /// `X-Mailward-Verdict` and `X-Spam-Flag`, and a folder's name for Sieve.
-    Junk {
-        /// Why.
-        reasons: Line,
-        /// `X-Mailward-Folder`.
-        folder: Option<String>,
-    },
-    /// `X-REJECT-REASON` and `X-REJECT-PLUGIN`: a copy for the quarantine.
-    Kept {
-        /// Why.
-        reason: Line,
-        /// Which component says so.
-        plugin: String,
-    },
 }
 
 /// What one copy has around the fields that came with the message.
@@ -145,14 +89,18 @@ impl Frame {
     /// Frames one copy. `recipients` are those that get it: only when there is one is it named, since the others would
     /// see it.
     pub fn new(trace: &Trace<'_>, recipients: &[&Address], mark: &Mark) -> Frame {
-        let (mut above, mut below) = (String::with_capacity(320), String::with_capacity(320));
-        top(trace, recipients, &mut above);
-        bottom(trace, recipients, mark, &mut below);
-        below.push_str("\r\n");
-        Frame {
-            top: above,
-            bottom: below,
+        let (mut top, mut bottom) = (String::with_capacity(640), String::with_capacity(320));
+        let is_utf8 = trace.envelope.smtputf8();
+        for change in additions(trace.facts, trace.own, recipients, mark, is_utf8) {
+            match change {
+                HeaderChange::Prepend(field) => top.push_str(field.as_str()),
+                HeaderChange::Append(field) => bottom.push_str(field.as_str()),
+                HeaderChange::Remove(_) => {}
+            }
         }
+        received(trace, recipients, &mut top);
+        bottom.push_str("\r\n");
+        Frame { top, bottom }
     }
 
     /// The whole header block.
@@ -161,72 +109,17 @@ impl Frame {
     }
 }
 
-/// Whether a field that came with a message is taken out of it, for only we may write it: among them Authentication-Results
-/// that claim to be ours (RFC 8601 §5), and Received-SPF that names our host.
-pub fn is_removed(field: &Field<'_>, config: &Config) -> bool {
-    is_ours(field.name())
-        || field.is("Authentication-Results") && claims_authserv_id(&field.value(), config.authserv_id())
-        || field.is("Received-SPF") && names(&field.value(), &config.smtp.hostname)
-}
-
-/// Octets of the fields that are taken out.
-pub fn removed_octets(message: &Message<'_>, config: &Config) -> u64 {
-    let removed = message.fields().iter().filter(|field| is_removed(field, config));
-    removed.map(|field| field.raw().len() as u64).sum()
-}
-
-/// The fields that came with the message and stay.
-pub fn kept_fields(message: &Message<'_>, config: &Config) -> Vec<u8> {
-    let mut fields = Vec::with_capacity(message.fields().iter().map(|field| field.raw().len()).sum());
-    for field in message.fields().iter().filter(|field| !is_removed(field, config)) {
-        fields.extend_from_slice(field.raw());
-        if !field.raw().ends_with(b"\n") {
-            fields.extend_from_slice(b"\r\n");
-        }
-    }
-    fields
-}
-
-/// A message that this gateway delivered, as it came: without what delivery put on top of it and what only we may write.
-/// `None` for any other message: our Received field must name the id of the `X-Mailward-Id` below it.
-pub fn as_it_came(message: &Message<'_>, config: &Config) -> Option<Vec<u8>> {
-    let fields = message.fields();
-    let last = fields.iter().position(|field| field.is("X-Mailward-Id"))?;
-    let (top, rest) = fields.split_at_checked(last + 1)?;
-    let value = top.last()?.value().into_owned();
-    let id = value.split(|octet| *octet == b' ').next().filter(|id| !id.is_empty())?;
-    let ours = [b"by ", config.smtp.hostname.as_bytes(), b" with "].concat();
-    let named = [b" id ", id].concat();
-    let has = |value: &[u8], text: &[u8]| memchr::memmem::find(value, text).is_some();
-    let is_ours = |field: &&Field<'_>| {
-        let value = field.value();
-        field.is("Received") && has(&value, &ours) && has(&value, &named)
-    };
-    top.iter().find(is_ours)?;
-    let kept = rest.iter().filter(|field| !is_removed(field, config));
-    let fields: Vec<&[u8]> = kept.map(Field::raw).collect();
-    Some([&fields.concat(), b"\r\n".as_slice(), message.body()].concat())
-}
-
-/// Whether a name of ours occurs in foreign text, in any case.
-fn names(text: &[u8], ours: &str) -> bool {
-    let text = String::from_utf8_lossy(text).to_ascii_lowercase();
-    !ours.is_empty() && text.contains(&ours.to_ascii_lowercase())
-}
-
-fn top(trace: &Trace<'_>, recipients: &[&Address], out: &mut String) {
+/// The trace field, and the id below it.
+fn received(trace: &Trace<'_>, recipients: &[&Address], out: &mut String) {
     let Trace {
         envelope,
+        facts: _,
         id,
         mac,
-        hostname,
+        own,
         now,
-        proofs,
-        remote_host: _,
-        dkim_word: _,
-        virus: _,
     } = trace;
-    out.push_str(proofs);
+    let hostname = &own.hostname;
     // RFC 3848, RFC 6531 §4.3.
     let with = match (envelope.smtputf8(), envelope.is_esmtp(), envelope.tls().is_some()) {
         (true, _, true) => "UTF8SMTPS",
@@ -251,62 +144,6 @@ fn top(trace: &Trace<'_>, recipients: &[&Address], out: &mut String) {
     let _ = write!(out, ";\r\n\t{date}\r\nX-Mailward-Id: {id} {mac}\r\n");
 }
 
-fn bottom(trace: &Trace<'_>, recipients: &[&Address], mark: &Mark, out: &mut String) {
-    let envelope = trace.envelope;
-    // Only a message that came by SMTPUTF8 may have octets outside of ASCII in its header (RFC 6532).
-    let text = |line: &Line| {
-        if envelope.smtputf8() {
-            line.to_string()
-        } else {
-            line.to_ascii().into_owned()
-        }
-    };
-    let _ = write!(
-        out,
-        "X-HELO: {}\r\nX-REMOTE-IP: {}\r\nX-REMOTE-HOST: {}\r\n",
-        text(envelope.helo()),
-        envelope.client(),
-        trace.remote_host
-    );
-    let _ = write!(out, "X-MAIL-FROM: {}\r\n", bracketed(envelope.reverse_path()));
-    if let [only] = recipients {
-        let _ = write!(out, "X-RCPT-TO: <{}>\r\n", only.folded());
-    }
-    if let Some(domain) = common_domain(recipients) {
-        let _ = write!(out, "X-DOMAIN: {domain}\r\n");
-    }
-    if let [only] = recipients {
-        let _ = write!(out, "X-LOCALPART: {}\r\n", only.local().folded());
-    }
-    if let Some(word) = trace.dkim_word {
-        let _ = write!(out, "X-DKIM-RESULT: {word}\r\n");
-    }
-    if let Some(virus) = &trace.virus {
-        let _ = write!(out, "X-MS.com-Virus: {}\r\n", text(virus));
-    }
-    match mark {
-        Mark::None => {}
-        Mark::Junk { reasons, folder } => {
-            let _ = write!(
-                out,
-                "X-Mailward-Verdict: junk; {}\r\nX-Spam-Flag: YES\r\n",
-                text(reasons)
-            );
-            if let Some(folder) = folder {
-                let _ = write!(out, "X-Mailward-Folder: {folder}\r\n");
-            }
-        }
-        Mark::Kept { reason, plugin } => {
-            let _ = write!(out, "X-REJECT-REASON: {reason}\r\nX-REJECT-PLUGIN: {plugin}\r\n");
-        }
-    }
-}
-
-/// `<path>`, as it was written.
-pub fn bracketed(path: &ReversePath) -> Line {
-    Line::clean(format!("<{path}>").as_bytes(), 600)
-}
-
 /// A HELO name as part of a structured field: no blanks and no comment characters.
 fn token(helo: &Line) -> String {
     let name: String = helo
@@ -326,30 +163,9 @@ fn literal(client: IpAddr) -> String {
     }
 }
 
-fn common_domain<'a>(recipients: &[&'a Address]) -> Option<&'a Domain> {
-    let first = recipients.first()?.domain()?;
-    recipients.iter().all(|r| r.domain() == Some(first)).then_some(first)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields_that_only_we_may_write_are_known_in_any_case() {
-        for name in [
-            "x-helo",
-            "X-Reject-Reason",
-            "X-MAILWARD-ANYTHING",
-            "X-Spam-Flag",
-            "x-reject-",
-        ] {
-            assert!(is_ours(name.as_bytes()), "{name}");
-        }
-        for name in ["X-Mailer", "X-Spam-Status", "Received", "X-Reject", "X-HELO2"] {
-            assert!(!is_ours(name.as_bytes()), "{name}");
-        }
-    }
 
     #[test]
     fn a_seal_is_made_once_and_kept() {
@@ -362,24 +178,6 @@ mod tests {
                 .unwrap()
                 .mac(&MailwardId::new(1_800_000_000, 8)),
             first
-        );
-    }
-
-    #[test]
-    fn what_speaks_in_our_name_goes_and_what_others_found_stays() {
-        let mut config = Config::default();
-        config.smtp.hostname = "mx.example.com".into();
-        config.auth.authserv_id = mail::Domain::parse("id.example").ok();
-        let text = "Authentication-Results: id.example; spf=pass\r\n\
-                    Received-SPF: pass (x) receiver=MX.example.com; identity=mailfrom\r\n\
-                    Received-SPF: pass (x) receiver=relay.other.example\r\n\
-                    Authentication-Results: mx.example.com; spf=pass\r\n\
-                    X-DKIM-RESULT: pass\r\n\r\n";
-        let kept = String::from_utf8(kept_fields(&Message::parse(text.as_bytes()), &config)).unwrap();
-        assert_eq!(
-            kept,
-            "Received-SPF: pass (x) receiver=relay.other.example\r\n\
-             Authentication-Results: mx.example.com; spf=pass\r\n"
         );
     }
 }

@@ -9,14 +9,13 @@ mod case;
 mod copies;
 mod envelope;
 mod headers;
-mod proofs;
 mod refuse;
 mod rejects;
 mod sent;
 
 pub use admit::{BodyRoom, Doors, Ticket};
 pub use envelope::{Envelope, Guest};
-pub use headers::{Seal, as_it_came, removed_octets};
+pub use headers::Seal;
 pub use refuse::log_refused;
 pub use rejects::released;
 pub use sent::is_automatic;
@@ -219,7 +218,6 @@ impl Gateway {
         let content = Content {
             message: &message,
             body: &body,
-            removed_octets: headers::removed_octets(&message, &runtime.config),
         };
         let incoming = envelope.incoming(received_s, content);
         let sources = runtime.judgement.sources(&self.store, &self.filters);
@@ -229,6 +227,7 @@ impl Gateway {
             envelope: &envelope,
             targets: targets(&envelope, &judged.recipients),
             facts: judged.facts,
+            removals: judged.removals,
             message: &message,
             body: &body,
             id: MailwardId::new(received_s, chance()),

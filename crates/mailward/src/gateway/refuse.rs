@@ -5,9 +5,10 @@
 //! the same, since no later try could do better. Where the quarantine cannot be written the sender shall come again.
 
 use super::copies::Copies;
-use super::headers::{Trace, bracketed};
+use super::headers::Trace;
 use super::{Arrival, Envelope, Gateway, Runtime, chance};
 use crate::body::Body;
+use crate::judgement::headers::bracketed;
 use crate::metrics::METRICS;
 use crate::observe::Turned;
 use crate::quarantine::KeepError;
@@ -84,16 +85,14 @@ impl Gateway {
         if whom.is_empty() {
             return Copied::ForNobody;
         }
+        let facts = envelope.facts(now.timestamp().as_second());
         let trace = Trace {
             envelope,
             id,
             mac: self.seal.mac(&id),
-            hostname: &runtime.config.smtp.hostname,
+            own: runtime.judgement.own_names(),
+            facts: &facts,
             now,
-            proofs: String::new(),
-            remote_host: Line::literal("Unknown"),
-            dkim_word: None,
-            virus: None,
         };
         let message = Message::parse(&body.head);
         let reason = Line::reason(reply.text().as_bytes());

@@ -1,5 +1,6 @@
 //! What a way in knows of a message, and what it gets back.
 
+use super::headers::{HeaderChange, OwnNames, kept_octets, removals};
 use super::{FactSources, Names, WithoutNames};
 use crate::body::{Body, Spool};
 use crate::client::Client;
@@ -46,8 +47,6 @@ pub struct Content<'a> {
     pub message: &'a Message<'a>,
     /// All of it.
     pub body: &'a Arc<Body>,
-    /// Octets of header fields that are not delivered, for only we may write them.
-    pub removed_octets: u64,
 }
 
 /// One recipient, and by whose rules it is judged.
@@ -85,6 +84,8 @@ pub struct Judged {
     pub facts: MessageFacts,
     /// One verdict for each recipient, in their order.
     pub recipients: Vec<JudgedRecipient>,
+    /// The fields that are taken out of its header. What is added to a copy, [`super::headers::additions`] says.
+    pub removals: Vec<HeaderChange>,
     /// What the message is made of, where one of its recipients may label it later.
     pub features: Option<Features>,
 }
@@ -117,7 +118,7 @@ impl JudgedRecipient {
 
 impl<'a> Incoming<'a> {
     /// What is known at first, and what is asked about.
-    pub(super) fn begin(self, sources: FactSources<'a>) -> (Subject<'a>, MessageFacts, Vec<Recipient>) {
+    pub(super) fn begin(self, sources: FactSources<'a>, own: &OwnNames) -> (Subject<'a>, MessageFacts, Vec<Recipient>) {
         let Incoming {
             received_s,
             client,
@@ -130,11 +131,12 @@ impl<'a> Incoming<'a> {
             content,
             mut recipients,
         } = self;
+        let removals = content.map_or_else(Vec::new, |content| removals(content.message, own));
         let facts = MessageFacts {
             tls,
             login,
             conduct,
-            content: content.as_ref().map(Content::facts),
+            content: content.as_ref().map(|content| content.facts(&removals)),
             virus: match sources.scanner {
                 true => Fact::NotAsked,
                 false => Fact::Skipped(Line::literal("the virus scanner is not asked")),
@@ -161,6 +163,7 @@ impl<'a> Incoming<'a> {
             memory: sources.memory,
             filters: sources.filters,
             is_plaintext,
+            removals,
             features: OnceLock::new(),
             feature_names: OnceLock::new(),
         };
@@ -173,8 +176,8 @@ pub(super) const NO_CONTENT: &str = "only the envelope is judged";
 
 impl Content<'_> {
     /// The head of a large message tells almost all; only whether the body is blank needs the rest.
-    fn facts(&self) -> ContentFacts {
-        let octets = self.body.octets().saturating_sub(self.removed_octets);
+    fn facts(&self, removals: &[HeaderChange]) -> ContentFacts {
+        let octets = kept_octets(self.message, removals, self.body.octets());
         let mut facts = ContentFacts::gather(self.message, octets);
         facts.body_is_blank &= self.body.tail.as_ref().is_none_or(Spool::is_blank);
         facts
@@ -195,6 +198,7 @@ pub(super) struct Subject<'a> {
     pub filters: Option<&'a Filters>,
     /// It certainly came without encryption.
     pub is_plaintext: bool,
+    removals: Vec<HeaderChange>,
     features: OnceLock<Features>,
     /// The same in words, once somebody asked.
     pub feature_names: OnceLock<FeatureNames>,
@@ -218,6 +222,7 @@ impl Subject<'_> {
         Judged {
             facts,
             recipients,
+            removals: self.removals,
             features: self.features.into_inner().filter(|_| is_learnable),
         }
     }

@@ -10,14 +10,17 @@
 //!
 //! - `origin`: DNS for who really sent it. `dnsbl`: DNS lists. `memory`: what is remembered of the sender, and how often
 //!   they come. `content`: the content filter, links, the virus scanner.
+//! - [`headers`]: what becomes of the header, as a list of changes. `proofs`: what was proven, as fields.
 //! - `correspondents`: by which names senders and recipients are remembered.
 
 mod content;
 mod correspondents;
 mod dnsbl;
+pub mod headers;
 mod incoming;
 mod memory;
 mod origin;
+mod proofs;
 
 pub use incoming::{Content, Incoming, Judged, JudgedRecipient, Recipient};
 pub use memory::reputation_of;
@@ -28,6 +31,7 @@ use crate::filter::Filters;
 use crate::virus::Clamd;
 use crate::zones::ZoneHealth;
 use futures_util::future::{join, join_all, join4};
+use headers::OwnNames;
 use incoming::Subject;
 use judge::auth::author;
 use judge::auth::org::PublicSuffixes;
@@ -59,7 +63,7 @@ pub struct Judgement {
     /// It was in trouble when it was asked last.
     clamd_in_trouble: AtomicBool,
     suffixes: Arc<PublicSuffixes>,
-    receiver: String,
+    own: OwnNames,
     /// Who reads a message for its links: no more at one time than there are processors.
     link_readers: Arc<Semaphore>,
     /// Whether mailboxes hear from others what they themselves do not know.
@@ -154,7 +158,10 @@ impl Judgement {
             },
             clamd_in_trouble: AtomicBool::new(false),
             suffixes: Arc::new(suffixes(config.auth.public_suffix_file.as_deref())?),
-            receiver: config.smtp.hostname.clone(),
+            own: OwnNames {
+                authserv_id: config.authserv_id().to_owned(),
+                hostname: config.smtp.hostname.clone(),
+            },
             link_readers: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))),
             shared_history: config.reputation.shared,
             shared_words: config.junk.shared,
@@ -178,6 +185,11 @@ impl Judgement {
         self.dns.as_ref()
     }
 
+    /// By which names we are known in header fields.
+    pub fn own_names(&self) -> &OwnNames {
+        &self.own
+    }
+
     /// What may be asked at a listener.
     pub fn sources<'a>(&'a self, memory: &'a Store, filters: &'a Filters) -> FactSources<'a> {
         FactSources {
@@ -191,7 +203,7 @@ impl Judgement {
 
     /// One verdict for each recipient, once what they need is known or known not to be had.
     pub async fn judge(&self, incoming: Incoming<'_>, sources: FactSources<'_>) -> Judged {
-        let (subject, mut facts, mut recipients) = incoming.begin(sources);
+        let (subject, mut facts, mut recipients) = incoming.begin(sources, &self.own);
         if let Some(content) = subject.content {
             facts.origin.author = Fact::Found(author::read(content.message));
         }

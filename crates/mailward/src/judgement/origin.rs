@@ -86,7 +86,7 @@ impl Judgement {
             helo: facts.helo.as_str(),
             reverse_path: &facts.reverse_path,
             author,
-            receiver: &self.receiver,
+            receiver: &self.own.hostname,
             now_s: facts.received_s,
             lot: sample,
         };

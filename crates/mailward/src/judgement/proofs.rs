@@ -1,6 +1,7 @@
 //! What was proven of a message's origin, as header fields: Authentication-Results (RFC 8601), Received-SPF (RFC 7208
 //! §9.1), and the original's `X-DKIM-RESULT`.
 
+use super::headers::OwnNames;
 use judge::auth::arc::ArcResult;
 use judge::auth::author::Author;
 use judge::auth::dkim::{Dkim, DkimResult};
@@ -12,32 +13,34 @@ use mail::auth_results::{AuthResults, Encoding, Finding};
 const COLUMNS: usize = 78;
 
 /// The fields for the top of a message, each with its CRLF; nothing of what was not asked or could not be had.
-pub fn fields(facts: &MessageFacts, authserv_id: &str, receiver: &str, is_utf8: bool) -> String {
+pub fn fields(facts: &MessageFacts, own: &OwnNames, is_utf8: bool) -> Vec<String> {
     let origin = &facts.origin;
     if origin.is_open() {
-        return String::new();
+        return Vec::new();
     }
     let findings = findings(facts);
     if findings.is_empty() {
-        return String::new();
+        return Vec::new();
     }
-    let mut results = AuthResults::new(authserv_id);
+    let mut results = AuthResults::new(&own.authserv_id);
     for finding in findings {
         results.push(finding);
     }
     let encoding = if is_utf8 { Encoding::Utf8 } else { Encoding::Ascii };
-    let mut text = String::from_utf8_lossy(&results.to_field(encoding)).into_owned();
+    let mut fields = vec![String::from_utf8_lossy(&results.to_field(encoding)).into_owned()];
     if let Some(spf) = origin.spf_mail_from.found() {
         let ask = Ask {
             client: facts.client,
             helo: facts.helo.as_str(),
             identity: Identity::MailFrom(&facts.reverse_path),
-            receiver,
+            receiver: &own.hostname,
             now_s: facts.received_s,
         };
+        let mut text = String::new();
         fold("Received-SPF:", &spf.received(&ask, &facts.reverse_path), &mut text);
+        fields.push(text);
     }
-    text
+    fields
 }
 
 /// Adds a field, folded at blanks (RFC 5322 §2.2.3).
