@@ -4,7 +4,6 @@ use judge::auth::org::PublicSuffixes;
 use judge::content::{FEATURES_MAX, Features};
 use judge::junk::{Filter, Model};
 use judge::links::{Friends, LinkSettings, Links};
-use mail::html::{LINKS_MAX, Page};
 use mail::mime::{DEPTH_MAX, OTHERS_MAX, PARTS_MAX, decode_words, parts};
 use mail::{Message, REASON_CHARS_MAX};
 
@@ -75,17 +74,4 @@ pub fn links(octets: &[u8]) {
         let stored = serde_json::to_string(&links).expect("it can be stored");
         assert_eq!(serde_json::from_str::<Links>(&stored).expect("and read back"), links);
     }
-}
-
-/// What a page shows is no longer than the page, and few links are told of.
-pub fn page(octets: &[u8]) {
-    let html = String::from_utf8_lossy(octets);
-    let page = Page::read(&html);
-    assert!(page.text.len() + page.hidden.len() <= 2 * html.len() + 2);
-    assert!(page.links.len() <= LINKS_MAX);
-    assert!(
-        page.links
-            .iter()
-            .all(|link| link.target.len() <= html.len() && link.shown.len() <= page.text.len())
-    );
 }

@@ -12,7 +12,8 @@
 //! - `auth`: what proves who sent a message.
 //! - `spf`: what any zone makes of an SPF check.
 //! - `dkim`: signatures and seals.
-//! - `content`: what a message shows, what is learned from it, and where its links lead.
+//! - `content`: what a message shows, what is learned from it, and where its links lead. `page`: what a page shows, beside
+//!   the tree that html5ever makes of it.
 //! - `mime_peers`: the parts of a message, beside two other readers of MIME.
 //! - `model`: the plain models. `observer`: a reader of the wire, who finds the messages on it.
 
@@ -25,18 +26,20 @@ mod mime_peers;
 mod model;
 mod names;
 mod observer;
+mod page;
 mod peers;
 mod replies;
 mod session;
 mod spf;
 
 pub use auth::{auth_results, author, dmarc_record};
-pub use content::{content, links, page};
+pub use content::{content, links};
 pub use dkim::dkim_message;
 pub use header::{header, letter, received};
 pub use messages::{bdat_decoder, data_decoder, dot_stuffing};
 pub use mime_peers::mime_peers;
 pub use names::{address, command, domain, line};
+pub use page::page;
 pub use peers::{proxy_header, xclient};
 pub use replies::client_replies;
 pub use session::smtp_session;

@@ -131,8 +131,8 @@ impl Clients {
             Clients::Ipv4 => is_ipv4,
             Clients::Ipv6 => !is_ipv4,
             Clients::ThoseLeftBy(others) => others.iter().all(|other| match other.spec().clients {
-                Clients::Ipv4 => !(is_ipv4 && is_on(*other)),
-                Clients::Ipv6 => !(!is_ipv4 && is_on(*other)),
+                Clients::Ipv4 => !is_ipv4 || !is_on(*other),
+                Clients::Ipv6 => is_ipv4 || !is_on(*other),
                 Clients::All | Clients::ThoseLeftBy(_) => !is_on(*other),
             }),
         }
