@@ -29,14 +29,14 @@ impl Line {
     /// characters become one blank, invalid UTF-8 becomes `U+FFFD`, and characters that reorder or hide text are
     /// written as `\u{...}`. Blanks at both ends go.
     pub fn clean(octets: &[u8], chars_max: usize) -> Line {
-        // At most four octets make a character, and an escape only lengthens; so this much suffices.
-        let octets = octets
-            .get(..octets.len().min(chars_max.saturating_mul(4) + 64))
-            .unwrap_or(octets);
-        let text = String::from_utf8_lossy(octets);
-        let mut out = String::with_capacity(text.len());
+        // All of it is gone through, until the line is full: however many blanks stand in between, they count as one.
+        let chars = octets.utf8_chunks().flat_map(|chunk| {
+            let invalid = (!chunk.invalid().is_empty()).then_some(char::REPLACEMENT_CHARACTER);
+            chunk.valid().chars().chain(invalid)
+        });
+        let mut out = String::with_capacity(octets.len().min(chars_max));
         let (mut room, mut blank) = (chars_max, false);
-        for c in text.trim().chars() {
+        for c in chars {
             if c.is_control() || c.is_whitespace() {
                 blank = true;
                 continue;
@@ -105,6 +105,18 @@ impl From<Line> for String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Blanks counted towards what is looked at, so that many of them hid the rest.
+    #[test]
+    fn blanks_hide_nothing_behind_them_however_many() {
+        let text = ["a", &" ".repeat(10_000), "b\u{1f}", &"\r\n\t".repeat(9_000), "c"].concat();
+        assert_eq!(Line::clean(text.as_bytes(), 5).as_str(), "a b c");
+        assert_eq!(Line::clean(text.as_bytes(), 4).as_str(), "a b");
+        assert_eq!(
+            Line::clean(b" \xff\xfe \xe2\x82 x ", 9).as_str(),
+            String::from_utf8_lossy(b"\xff\xfe \xe2\x82 x")
+        );
+    }
 
     #[test]
     fn line_breaks_and_controls_become_one_blank() {
