@@ -8,10 +8,9 @@ use crate::auth::dmarc::{Dmarc, DmarcResult, Wish};
 use crate::auth::iprev::{Iprev, IprevResult};
 use crate::auth::org::PublicSuffixes;
 use crate::auth::spf::{Spf, SpfResult};
-use crate::evidence::{ContentFacts, Fact, MessageFacts, Origin};
+use crate::evidence::{Fact, MessageFacts, Origin};
 use crate::resolver::Security;
-use mail::smtp::conduct::Conduct;
-use mail::{Line, Message, ReversePath};
+use mail::{Line, ReversePath};
 use proptest::prelude::*;
 use std::net::IpAddr;
 
@@ -68,14 +67,6 @@ fn iprev(name: &str) -> Fact<Iprev> {
 /// Ann of a shop, by a mail service; nothing is proven.
 fn facts() -> MessageFacts {
     MessageFacts {
-        received_s: 0,
-        client: "::ffff:192.0.2.77".parse().unwrap(),
-        helo: Line::literal("MX.esp.example."),
-        reverse_path: ReversePath::parse("Bounce@esp.example").unwrap(),
-        tls: None,
-        login: None,
-        conduct: Conduct::default(),
-        content: Some(ContentFacts::gather(&Message::parse(b"\r\n"), 2)),
         origin: Origin {
             spf_helo: spf(SpfResult::None),
             spf_mail_from: spf(SpfResult::SoftFail),
@@ -87,8 +78,12 @@ fn facts() -> MessageFacts {
             dmarc: dmarc(DmarcResult::None),
             ..Origin::default()
         },
-        virus: Fact::NotAsked,
-        links: Fact::NotAsked,
+        ..MessageFacts::unasked(
+            0,
+            "::ffff:192.0.2.77".parse().unwrap(),
+            Line::literal("MX.esp.example."),
+            ReversePath::parse("Bounce@esp.example").unwrap(),
+        )
     }
 }
 
