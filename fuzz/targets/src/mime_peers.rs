@@ -100,7 +100,7 @@ fn is_plain(line: &[u8], is_quoted: bool) -> bool {
     let is_coded = !has(b' ') && has(b'=');
     !has(b'\r')
         && (is_printable || !is_field && !has(b'='))
-        && (!is_quoted || is_field && !has(b'<') || follows(b'=', is_number_or_end))
+        && (!is_quoted || is_field && !has(b'<') && !line.starts_with(b"=") || follows(b'=', is_number_or_end))
         && !(is_coded && !is_field && !has(b'<') && (!line.ends_with(b"=") || !line.len().is_multiple_of(4)))
         && follows(b'%', is_number)
         && follows(b'*', |behind| {
