@@ -16,6 +16,7 @@ use crate::virus::VirusScan;
 use mail::smtp::conduct::Conduct;
 use mail::{Address, Domain, Line, MailboxId, Message, ReversePath};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// Longest header value that is kept as evidence, in characters.
@@ -359,7 +360,7 @@ fn author(message: &Message<'_>) -> AuthorField {
     if value.is_empty() {
         return AuthorField::Missing;
     }
-    for term in value.split(|&b| b == b',') {
+    for term in terms(&value) {
         let mut term = term.trim_ascii();
         if let Some(inside) = term.strip_suffix(b">")
             && let Some(open) = inside.iter().rposition(|&b| b == b'<')
@@ -375,6 +376,74 @@ fn author(message: &Message<'_>) -> AuthorField {
         }
     }
     AuthorField::Plain(Line::clean(&value, VALUE_CHARS_MAX))
+}
+
+/// The terms of a From field, parted at its commas. Quoted strings, comments and encoded words (RFC 5322 §3.2.2, §3.2.4,
+/// RFC 2047 §2) part nothing, and are left out: they are names for people. Where one of them never ends, programs differ in
+/// what they read, so every comma parts, and nothing is left out.
+fn terms(value: &[u8]) -> Vec<Cow<'_, [u8]>> {
+    let mut terms = vec![Vec::new()];
+    let mut rest = value;
+    while let Some((&first, behind)) = rest.split_first() {
+        let passed = match first {
+            b'"' => end_of_quote(behind).map(|end| end + 1),
+            b'(' => end_of_comment(behind).map(|end| end + 1),
+            b'=' => Some(end_of_encoded_word(rest).unwrap_or(0)),
+            _ => Some(0),
+        };
+        let Some(passed) = passed else {
+            return value.split(|&b| b == b',').map(Cow::Borrowed).collect();
+        };
+        rest = match (passed, first) {
+            (0, b',') => {
+                terms.push(Vec::new());
+                behind
+            }
+            (0, other) => {
+                terms.last_mut().into_iter().for_each(|term| term.push(other));
+                behind
+            }
+            (passed, _) => rest.get(passed..).unwrap_or_default(),
+        };
+    }
+    terms.into_iter().map(Cow::Owned).collect()
+}
+
+/// How many octets a quoted string has behind its first quote.
+fn end_of_quote(octets: &[u8]) -> Option<usize> {
+    let mut is_escaped = false;
+    let closes = |octet: &u8| {
+        let is_end = *octet == b'"' && !is_escaped;
+        is_escaped = *octet == b'\\' && !is_escaped;
+        is_end
+    };
+    octets.iter().position(closes).map(|at| at + 1)
+}
+
+/// The same of a comment, and of those in it.
+fn end_of_comment(octets: &[u8]) -> Option<usize> {
+    let (mut depth, mut is_escaped) = (1_usize, false);
+    let closes = |octet: &u8| {
+        match octet {
+            _ if is_escaped => {}
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            _ => {}
+        }
+        is_escaped = *octet == b'\\' && !is_escaped;
+        depth == 0
+    };
+    octets.iter().position(closes).map(|at| at + 1)
+}
+
+/// The same of `=?charset?Q?text?=`, from its first octet on.
+fn end_of_encoded_word(octets: &[u8]) -> Option<usize> {
+    let end = octets.iter().position(u8::is_ascii_whitespace).unwrap_or(octets.len());
+    let word = octets.get(..end)?;
+    let (mut marks, is_mark) = (word.iter().enumerate(), |(_, octet): &(usize, &u8)| **octet == b'?');
+    let mut mark = || marks.by_ref().find(is_mark).map(|(at, _)| at);
+    let (start, _, _, last) = (mark()?, mark()?, mark()?, mark()?);
+    (start == 1 && word.get(last + 1) == Some(&b'=')).then_some(last + 2)
 }
 
 /// Whether a lower-cased subject is that of a list manager that asks somebody to moderate a post, or reminds of it.
@@ -435,6 +504,30 @@ mod tests {
             AuthorField::TwoAts(Line::literal("a@@b.example"))
         );
         assert!(matches!(author("Bob <bob@b.example>"), AuthorField::Plain(_)));
+        // Commas and signs in names for people are no terms: wanted mail was refused for them.
+        for name in [
+            "\"Doe, -Sales-, Bob\" <bob@b.example>",
+            "\"News, | Shop, \\\"_daily\" <bob@b.example>",
+            "bob@b.example (Bob, -Sales- (_x, !y), Ltd)",
+            "=?utf-8?Q?Bob,_-Sales-,_Ltd?= <bob@b.example>",
+            "\"a @@ b, c\" <bob@b.example>",
+        ] {
+            assert!(matches!(author(name), AuthorField::Plain(_)), "{name}");
+        }
+        // What is behind them counts, and where one never ends programs differ, so all of it counts.
+        for (name, term) in [
+            ("\"Doe, x\" <bob@b.example>, -c@d.example", "-c@d.example"),
+            ("\"Doe, -c@d.example", "-c@d.example"),
+            ("(Doe, -c@d.example", "-c@d.example"),
+            ("=?utf-8?Q?Bob, -c@d.example", "-c@d.example"),
+            ("\"x\" -c@d.example", "-c@d.example"),
+        ] {
+            assert_eq!(
+                author(name),
+                AuthorField::BogusInitial(Line::reason(term.as_bytes())),
+                "{name}"
+            );
+        }
         let hidden = "a@b.example, ".repeat(10_000) + "|x";
         assert_eq!(author(&hidden), AuthorField::BogusInitial(Line::literal("|x")));
     }

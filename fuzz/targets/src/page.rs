@@ -174,7 +174,10 @@ impl Shown {
             },
             ..ParseOpts::default()
         };
-        let dom = parse_document(RcDom::default(), options).one(html);
+        // As programs show it that put it into a page of their own. Without a document type, a table that begins in a
+        // paragraph would not end it, and a link with it; that is all the difference there is.
+        let html = ["<!doctype html>", html].concat();
+        let dom = parse_document(RcDom::default(), options).one(html.as_str());
         let mut shown = Shown::default();
         let mut open: Vec<(Handle, bool)> = vec![(dom.document.clone(), true)];
         while let Some((node, is_seen)) = open.pop() {

@@ -103,14 +103,14 @@ checks! {
     }
     /// There is a Date field.
     Date = "date" {
-        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Evidence,
         switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
         default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
         needs: &[], run: |known| known.of_content(content::no_date),
     }
     /// No moderation request of a mailing list manager.
     Mailman = "mailman" {
-        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Evidence,
         switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
         default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
         needs: &[], run: |known| known.of_content(content::moderation_request),
@@ -124,21 +124,21 @@ checks! {
     }
     /// No mailer that only junk uses.
     Mailers = "mailers" {
-        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Evidence,
         switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
         default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
         needs: &[], run: |known| known.of_content(content::bad_mailer),
     }
     /// There is a body.
     EmptyBody = "empty_body" {
-        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Evidence,
         switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
         default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
         needs: &[], run: |known| known.of_content(content::blank_body),
     }
     /// A signature is there, where the domain always signs.
     Dkim = "dkim" {
-        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Evidence,
         switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::Domains,
         default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
         needs: &[], run: |known| sender::unsigned(known).into(),
