@@ -34,6 +34,6 @@ mod text;
 
 pub use address::{Address, AddressError, ForwardPath, Host, LocalPart, MailboxId, ReversePath};
 pub use domain::{Domain, DomainError, canonical_ip};
-pub use message::{Field, Message};
+pub use message::{Field, Message, is_mbox_separator, mbox_lines};
 pub use reply::{Reply, Severity};
 pub use text::{Line, REASON_CHARS_MAX};

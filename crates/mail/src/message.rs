@@ -54,18 +54,34 @@ impl<'a> Field<'a> {
     }
 }
 
+/// Whether a line parts the messages of an mbox: `From ` and what is no field. `From : Bob` is one (RFC 5322 §4.5).
+pub fn is_mbox_separator(line: &[u8]) -> bool {
+    let behind = line.strip_prefix(b"From ").map(<[u8]>::trim_ascii_start);
+    behind.is_some_and(|behind| !behind.starts_with(b":"))
+}
+
+/// How many octets the lines have that some programs put before the first field of a message: separators of an mbox, quoted
+/// (`>From `) or not (RFC 976 §2.4). Postfix passes over any number of them, too.
+pub fn mbox_lines(octets: &[u8]) -> usize {
+    let mut rest = octets;
+    loop {
+        let quotes = rest.iter().take_while(|&&octet| octet == b'>').count();
+        if !is_mbox_separator(rest.get(quotes..).unwrap_or_default()) {
+            return octets.len() - rest.len();
+        }
+        rest = split_line(rest).1;
+    }
+}
+
 impl<'a> Message<'a> {
-    /// Splits header and body. A first line in mbox form (`From ...`) is passed over.
+    /// Splits header and body. Lines of an mbox before the first field ([`mbox_lines`]) are passed over.
     pub fn parse(octets: &'a [u8]) -> Message<'a> {
         let mut message = Message {
             fields: Vec::with_capacity(24),
             body: &[],
             oversized: false,
         };
-        let mut rest = octets;
-        if rest.starts_with(b"From ") {
-            rest = split_line(rest).1;
-        }
+        let mut rest = octets.get(mbox_lines(octets)..).unwrap_or_default();
         let start = rest.len();
         loop {
             let (line, _) = split_line(rest);
@@ -179,11 +195,28 @@ mod tests {
         assert!(Message::parse(&long).header_is_oversized());
     }
 
+    /// `From : Bob` lost its author, and mail with `>From ` in front its whole header.
+    #[test]
+    fn lines_of_an_mbox_are_no_fields_and_fields_no_lines_of_an_mbox() {
+        for (text, fields) in [
+            ("From bob Mon\nA: b\n\nx", "A: b\n"),
+            ("From bob Mon\r\n>From ann Tue\r\n>>From x\r\nA: b\r\n\r\nx", "A: b\r\n"),
+            (">From bob\nA: b\n\nx", "A: b\n"),
+            ("From : bob@b.example\nA: b\n\nx", "From : bob@b.example\nA: b\n"),
+            ("From \t: bob@b.example\n\nx", "From \t: bob@b.example\n"),
+        ] {
+            let message = Message::parse(text.as_bytes());
+            let header: Vec<u8> = message.fields().iter().flat_map(|field| field.raw()).copied().collect();
+            assert_eq!(String::from_utf8_lossy(&header), fields, "{text}");
+            assert_eq!(message.body(), b"x", "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn fields_and_body_are_the_octets_in_order(octets in proptest::collection::vec(
             prop_oneof![Just(b'\r'), Just(b'\n'), Just(b':'), Just(b' '), Just(b'a'), any::<u8>()], 0..300)) {
-            prop_assume!(!octets.starts_with(b"From "));
+            prop_assume!(mbox_lines(&octets) == 0);
             let m = Message::parse(&octets);
             let header: Vec<u8> = m.fields().iter().flat_map(|f| f.raw()).copied().collect();
             prop_assert!(octets.starts_with(&header));

@@ -9,7 +9,7 @@ use super::case::{Case, Progress, Target};
 use super::copies::Copies;
 use super::{Gateway, Runtime};
 use crate::quarantine::{Held, Quarantine, Reference};
-use judge::checks::{Check, KeptCopy, table};
+use judge::checks::{Check, KeptCopy};
 use judge::reason::Source;
 use judge::verdict::Disposition;
 use mail::{Line, MailboxId};
@@ -215,11 +215,7 @@ impl Gateway {
         let has_it = |target: &Target<'_>| matches!(target.progress, Progress::Taken(..) | Progress::Kept(..));
         let before = case.which(has_it).into_iter().filter_map(|n| {
             let local = case.targets[n].local?;
-            let rules = &local.policy.checks.rules;
-            let keeps = table()
-                .iter()
-                .any(|spec| spec.copy != KeptCopy::None && rules.has(spec.check));
-            keeps.then(|| (local.facts.mailbox.clone(), case.kept_key(n)))
+            Some((local.facts.mailbox.clone(), case.kept_key(n)))
         });
         let before: Vec<(MailboxId, KeptKey)> = before.collect();
         if before.is_empty() {

@@ -17,7 +17,7 @@ use super::usage::{Cost, Network, Usage, line_cost};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
-use mail::{Address, Domain, Message, ReversePath};
+use mail::{Address, Domain, Message, ReversePath, mbox_lines};
 use rustix::fs::FileType;
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -465,14 +465,8 @@ fn split_recipient(octets: &[u8]) -> Option<(Address, &[u8])> {
 fn without_refusal(octets: &[u8]) -> Vec<u8> {
     let message = Message::parse(octets);
     let fields: usize = message.fields().iter().map(|field| field.raw().len()).sum();
-    // Fields stand in a row. A line in mbox form before the first is no field.
-    let before = match octets.starts_with(b"From ") {
-        true => octets
-            .iter()
-            .position(|b| *b == b'\n')
-            .map_or(octets.len(), |at| at + 1),
-        false => 0,
-    };
+    // Fields stand in a row. Lines of an mbox before the first are no fields.
+    let before = mbox_lines(octets);
     let mut out = Vec::with_capacity(octets.len());
     out.extend_from_slice(&octets[..before]);
     for field in message.fields() {

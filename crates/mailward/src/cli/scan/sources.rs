@@ -2,6 +2,7 @@
 //! time.
 
 use super::Trouble;
+use mail::is_mbox_separator;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -107,7 +108,7 @@ impl Sources {
                 Box::new(BufReader::with_capacity(64 * 1024, File::open(path)?)),
             )
         };
-        if reader.fill_buf()?.starts_with(b"From ") {
+        if is_mbox_separator(reader.fill_buf()?) {
             self.mbox = Some(Mbox {
                 name,
                 reader,
@@ -135,7 +136,7 @@ impl Mbox {
             if (&mut self.reader).take(room).read_until(b'\n', &mut line)? == 0 {
                 break;
             }
-            if blank && line.starts_with(b"From ") {
+            if blank && is_mbox_separator(&line) {
                 if begun {
                     self.pending = true;
                     break;
@@ -206,7 +207,7 @@ fn is_mbox_of_many(path: &Path) -> bool {
     }
     let mut octets = Vec::new();
     let Ok(file) = File::open(path) else { return false };
-    if file.take(LOOKED_AT).read_to_end(&mut octets).is_err() || !octets.starts_with(b"From ") {
+    if file.take(LOOKED_AT).read_to_end(&mut octets).is_err() || !is_mbox_separator(&octets) {
         return false;
     }
     octets.len() as u64 == LOOKED_AT
