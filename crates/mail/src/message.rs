@@ -54,10 +54,14 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Whether a line parts the messages of an mbox: `From ` and what is no field. `From : Bob` is one (RFC 5322 §4.5).
-pub fn is_mbox_separator(line: &[u8]) -> bool {
-    let behind = line.strip_prefix(b"From ").map(<[u8]>::trim_ascii_start);
-    behind.is_some_and(|behind| !behind.starts_with(b":"))
+/// Whether the first line of some octets parts the messages of an mbox: `From ` and what is no field. `From : Bob` is one
+/// (RFC 5322 §4.5).
+pub fn is_mbox_separator(octets: &[u8]) -> bool {
+    let Some(behind) = octets.strip_prefix(b"From ") else {
+        return false;
+    };
+    let line = behind.split(|&octet| octet == b'\n').next().unwrap_or_default();
+    !line.trim_ascii_start().starts_with(b":")
 }
 
 /// How many octets the lines have that some programs put before the first field of a message: separators of an mbox, quoted

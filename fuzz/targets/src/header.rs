@@ -11,10 +11,7 @@ use mail::{Line, Message};
 pub fn header(octets: &[u8]) {
     let message = Message::parse(octets);
     let header: Vec<u8> = message.fields().iter().flat_map(|f| f.raw()).copied().collect();
-    let without_mbox = match octets.strip_prefix(b"From ") {
-        Some(rest) => rest.splitn(2, |&b| b == b'\n').nth(1).unwrap_or_default(),
-        None => octets,
-    };
+    let without_mbox = without_mbox(octets);
     assert!(without_mbox.starts_with(&header) && without_mbox.ends_with(message.body()));
     assert!(header.len() + message.body().len() <= without_mbox.len());
     let between = &without_mbox[header.len()..without_mbox.len() - message.body().len()];
@@ -43,6 +40,20 @@ pub fn header(octets: &[u8]) {
         );
     }
     facts(&message, octets.len() as u64);
+}
+
+/// The octets behind lines of an mbox: `From `, with any `>` in front, and no colon next.
+fn without_mbox(octets: &[u8]) -> &[u8] {
+    let mut rest = octets;
+    loop {
+        let line = rest.split(|&b| b == b'\n').next().unwrap_or_default();
+        let text: Vec<u8> = line.iter().copied().skip_while(|&b| b == b'>').collect();
+        let next = text.iter().skip(5).find(|b| !b.is_ascii_whitespace());
+        if !text.starts_with(b"From ") || next == Some(&b':') {
+            return rest;
+        }
+        rest = rest.get(line.len() + 1..).unwrap_or_default();
+    }
 }
 
 fn facts(message: &Message<'_>, size_octets: u64) {
