@@ -129,7 +129,8 @@ fn is_source(text: &Text) -> bool {
 fn says_something(line: &str) -> bool {
     let is_field = line
         .split_once(':')
-        .is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()));
+        .map(|(name, _)| name.trim_end())
+        .is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()));
     // Base64 that was not decoded.
     let is_coded = !line.contains([' ', '<']) && line.contains(|c: char| c.is_ascii_uppercase() || c == '=');
     !line.is_empty()
