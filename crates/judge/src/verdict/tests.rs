@@ -543,6 +543,22 @@ fn no_more_is_asked_than_the_verdict_needs() {
         ("refused", new().helo(r()).unasked(), Needs::default()),
         ("held", new().helo(action(Action::Hold)).unasked(), Needs::default()),
         ("blacklisted", all().black().unasked(), Needs::default()),
+        (
+            "unknown user, and lists of hosts",
+            all()
+                .unknown()
+                .unasked()
+                .with(|case| case.recipient.has_host_blacklist = true),
+            Needs::of(Group::ReverseName),
+        ),
+        (
+            "blacklisted already, and lists of hosts",
+            all()
+                .black()
+                .unasked()
+                .with(|case| case.recipient.has_host_blacklist = true),
+            Needs::default(),
+        ),
         ("unknown user", all().unknown().unasked(), Needs::default()),
         (
             "in shadow, unknown user",

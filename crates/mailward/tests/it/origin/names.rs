@@ -2,6 +2,7 @@
 
 use super::{BANK, STRANGER, World, bank, field, mail_from, reverse};
 use crate::support::boxes;
+use crate::support::client::Mail;
 use crate::support::private_dns::{Zone, is_there};
 
 const V6_ZONE: &str = "8.b.d.0.1.0.0.2.ip6.arpa";
@@ -144,4 +145,39 @@ fn blacklists_of_hosts_and_tlds_go_by_the_proven_name() {
         let said = world.refused(nameless, &mail);
         assert!(said.contains("Blacklisted TLD: unknown"), "{said}");
     }
+}
+
+/// Each message had its client's reverse name asked, also where nothing needed it.
+#[test]
+fn the_reverse_name_is_asked_only_where_something_needs_it() {
+    if !is_there("the_reverse_name_is_asked_only_where_something_needs_it") {
+        return;
+    }
+    let lists = "other.example/blacklisted/hosts/mx.bank.example";
+    let world = World::start(
+        &[bank("v=DMARC1; p=none"), reverse()],
+        &["other.example/users/valid/foo", lists],
+    );
+    let asked = || {
+        let status = crate::support::daemon::said(&world.gateway, &["status", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+        status["dns"]["asked"].as_u64().expect("a number")
+    };
+    let to = |rcpt: &str| Mail {
+        rcpts: vec![rcpt.to_owned()],
+        ..mail_from("ann@bank.example")
+    };
+    assert_eq!(world.send(BANK, &to("nobody@example.com")).code, 550);
+    assert_eq!(asked(), 0, "nobody gets it, and no list names hosts");
+    // Of a list of hosts the name decides, before it is known that there is no such user.
+    let refused = world.refused(BANK, &to("nobody@other.example"));
+    assert!(
+        refused.contains("Hostname mx.bank.example locally blacklisted"),
+        "{refused}"
+    );
+    let after_list = asked();
+    assert!(after_list > 0);
+    // Whoever gets mail sees who sent it.
+    assert_eq!(world.send(BANK, &to("foo@example.com")).code, 250);
+    assert!(asked() > after_list);
 }
