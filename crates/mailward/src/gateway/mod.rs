@@ -33,7 +33,7 @@ use jiff::Zoned;
 use judge::verdict::{Disposition, Verdict};
 use mail::smtp::refusal::Refusal;
 use mail::{Line, Message, Reply};
-use rejects::GreylistedOctets;
+use rejects::{GreylistedOctets, KeptDomains};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use store::{MailwardId, Store};
@@ -68,6 +68,7 @@ pub struct Gateway {
     roll: Roll,
     doors: Arc<Doors>,
     greylisted: GreylistedOctets,
+    kept_domains: KeptDomains,
 }
 
 /// A message that has arrived whole.
@@ -158,6 +159,7 @@ impl Gateway {
             roll,
             doors: Arc::default(),
             greylisted: GreylistedOctets::default(),
+            kept_domains: KeptDomains::default(),
         }
     }
 

@@ -9,12 +9,13 @@ use super::case::{Case, Progress, Target};
 use super::copies::Copies;
 use super::{Gateway, Runtime};
 use crate::quarantine::{Held, Quarantine, Reference};
-use judge::checks::{Check, KeptCopy};
+use judge::checks::{Check, KeptCopy, Spec, table};
 use judge::reason::Source;
 use judge::verdict::Disposition;
-use mail::{Line, MailboxId};
-use std::sync::Arc;
+use mail::{Domain, Line, MailboxId};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use store::{Kept, KeptKey, Store, StoreError};
 use tokio::sync::OnceCell;
 use tokio::time::timeout_at;
@@ -50,6 +51,25 @@ impl GreylistedOctets {
             let new = |old| Some(change(old, kept.octets));
             // It always gives a new value.
             let _ = octets.fetch_update(Ordering::Relaxed, Ordering::Relaxed, new);
+        }
+    }
+}
+
+/// Domains of ours in which copies were kept since the start: what may have to go though no check keeps any now. After a
+/// restart such copies go by age.
+#[derive(Debug, Default)]
+pub(super) struct KeptDomains(RwLock<HashSet<Domain>>);
+
+impl KeptDomains {
+    fn has(&self, domain: &Domain) -> bool {
+        let domains = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        domains.contains(domain)
+    }
+
+    fn add(&self, domain: &Domain) {
+        if !self.has(domain) {
+            let mut domains = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            domains.insert(domain.clone());
         }
     }
 }
@@ -155,6 +175,7 @@ impl Gateway {
                 continue;
             };
             self.greylisted.change(&kept, u64::saturating_add);
+            self.kept_domains.add(kept.mailbox.domain());
             let keep = self.store.keep(kept, case.runtime.config.quarantine.rejects_max);
             match in_time(case, keep).await {
                 Ok(displaced) => remove(&case.runtime.quarantine, &self.greylisted, displaced).await,
@@ -210,12 +231,17 @@ impl Gateway {
     }
 
     /// The sender was told 250, so who got the message, or has it held for them now, needs no copy of an earlier try,
-    /// whichever check it was kept for; that one may be switched off by now. Nobody waits for that.
+    /// whichever check it was kept for; that one may be switched off by now. Nobody waits for that. Where none that keeps
+    /// copies is on, and none was kept since the start, nothing is asked.
     pub(super) fn forget_kept(&self, case: &Case<'_>) {
         let has_it = |target: &Target<'_>| matches!(target.progress, Progress::Taken(..) | Progress::Kept(..));
         let before = case.which(has_it).into_iter().filter_map(|n| {
             let local = case.targets[n].local?;
-            Some((local.facts.mailbox.clone(), case.kept_key(n)))
+            let mailbox = &local.facts.mailbox;
+            let rules = &local.policy.checks.rules;
+            let keeps = |spec: &Spec| spec.copy != KeptCopy::None && rules.has(spec.check);
+            let may_have = table().iter().any(keeps) || self.kept_domains.has(mailbox.domain());
+            may_have.then(|| (mailbox.clone(), case.kept_key(n)))
         });
         let before: Vec<(MailboxId, KeptKey)> = before.collect();
         if before.is_empty() {
