@@ -27,7 +27,7 @@ struct Text {
 /// - mailparse knows no quotes around a semicolon, and takes an empty boundary for one.
 /// - A line that is no field ends the header of the message: there the gateway writes a blank line, so that nobody behind
 ///   it reads on. What is behind is not compared.
-/// - mail-parser takes `Content- Type` for a field; RFC 5322 §2.2 allows no blank within a name.
+/// - mail-parser takes `Content- Type` and `Content,Type` for fields of content; RFC 5322 §2.2 allows no blank within a name.
 /// - mail-parser loses a blank behind UTF-7 (RFC 2152 takes away `-` only).
 /// - mail-parser panics at some nested messages in base64; what it would have found is not known.
 /// - mail-parser finds delimiters within a line. RFC 2046 §5.1.1 wants them at its beginning, and so do all others.
@@ -70,8 +70,8 @@ fn is_comparable(octets: &[u8], message: &Message<'_>) -> bool {
     let is_quoted = octets.to_ascii_lowercase().windows(6).any(|word| word == b"quoted");
     let is_odd = |line: &[u8]| {
         let name = line.split(|&b| b == b':').next().unwrap_or_default().trim_ascii();
-        let letters: Vec<u8> = name.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
-        letters.len() < name.len() && letters.to_ascii_lowercase().starts_with(b"cont")
+        let is_letter = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-';
+        line.contains(&b':') && name.to_ascii_lowercase().starts_with(b"cont") && !name.iter().all(is_letter)
     };
     is_ended
         && !has_utf_7
