@@ -91,6 +91,12 @@ fn is_plain(line: &[u8], is_quoted: bool) -> bool {
         places.all(|(at, _)| is_right(&line[at + 1..]))
     };
     let is_field = has(b':') || has(b';');
+    // A field or the rest of one, rather than a line of text with a colon in it.
+    let name = line.split(|&b| b == b':').next().unwrap_or_default();
+    let is_named = is_field
+        && (line.starts_with(b" ")
+            || line.starts_with(b"\t")
+            || has(b':') && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-'));
     let is_printable = line.iter().all(|b| matches!(b, b' '..=b'~' | b'\t'));
     let is_number = |behind: &[u8]| behind.len() >= 2 && behind[..2].iter().all(u8::is_ascii_hexdigit);
     let is_number_or_end =
@@ -100,7 +106,7 @@ fn is_plain(line: &[u8], is_quoted: bool) -> bool {
     let is_coded = !has(b' ') && has(b'=');
     !has(b'\r')
         && (is_printable || !is_field && !has(b'='))
-        && (!is_quoted || is_field && !has(b'<') && !line.starts_with(b"=") || follows(b'=', is_number_or_end))
+        && (!is_quoted || is_named && !has(b'<') || follows(b'=', is_number_or_end))
         && !(is_coded && !is_field && !has(b'<') && (!line.ends_with(b"=") || !line.len().is_multiple_of(4)))
         && follows(b'%', is_number)
         && follows(b'*', |behind| {
