@@ -23,8 +23,8 @@ impl Reading {
     /// An unquoted value ends at its first blank or comment, as RFC 2045 §5.1 has it.
     pub const TOKEN: Reading = Reading(64);
     const ALL: Reading = Reading(127);
-    /// Differences that one reader is thought to have at the same time: mail-parser has so many.
-    const AT_ONE_TIME: u32 = 3;
+    /// Differences that one reader may have at the same time: mail-parser has so many.
+    const AT_ONE_TIME: u32 = 5;
 
     /// All readings but the usual one, those with fewer differences first.
     pub fn others() -> impl Iterator<Item = Reading> {
