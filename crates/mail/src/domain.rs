@@ -65,14 +65,21 @@ fn check_host_name(name: &str) -> Result<(), DomainError> {
     if name.starts_with('_') {
         return Err(DomainError::Syntax);
     }
-    for label in name.split('.') {
-        if label.len() > LABEL_OCTETS_MAX {
+    // What stands before an octet: a name begins as behind a dot, and must not end there.
+    let mut before = b'.';
+    let mut label_octets = 0;
+    for octet in name.bytes().chain([b'.']) {
+        match octet {
+            b'.' if matches!(before, b'.' | b'-') => return Err(DomainError::Syntax),
+            b'.' => label_octets = 0,
+            b'-' if before == b'.' => return Err(DomainError::Syntax),
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => label_octets += 1,
+            _ => return Err(DomainError::Syntax),
+        }
+        if label_octets > LABEL_OCTETS_MAX {
             return Err(DomainError::TooLong);
         }
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-        if label.is_empty() || label.starts_with('-') || label.ends_with('-') || !label.bytes().all(plain) {
-            return Err(DomainError::Syntax);
-        }
+        before = octet;
     }
     Ok(())
 }

@@ -45,12 +45,11 @@ impl<'a> Field<'a> {
         if memchr(b'\n', trimmed).is_none() {
             return trimmed.into();
         }
-        trimmed
-            .iter()
-            .copied()
-            .filter(|b| !matches!(b, b'\r' | b'\n'))
-            .collect::<Vec<u8>>()
-            .into()
+        let mut value = Vec::with_capacity(trimmed.len());
+        for line in trimmed.split(|b| matches!(b, b'\r' | b'\n')) {
+            value.extend_from_slice(line);
+        }
+        value.into()
     }
 }
 

@@ -160,25 +160,68 @@ fn plain(text: &str, room: &mut usize, sink: &mut Sink) {
 /// How a text is written: whether it answers, where its lines end, and how loud it is.
 fn manner(text: &str, sink: &mut Sink) {
     let share = |part: usize, all: usize, of: usize| format!("{}/{of}", part * of / all.max(1));
-    let lines = text.lines();
-    let all = lines.clone().count();
-    let quoted = lines.clone().filter(|line| line.trim_start().starts_with('>')).count();
-    let blank = lines.clone().filter(|line| line.trim().is_empty()).count();
-    sink.shape("quoted lines", &share(quoted, all, 8));
-    sink.shape("blank lines", &share(blank, all, 8));
-    sink.shape(
-        "longest line",
-        &magnitude(lines.clone().map(str::len).max().unwrap_or_default()),
-    );
-    let is_signed = lines.clone().any(|line| line == "-- ");
-    sink.shape("signature line", if is_signed { "is there" } else { "is missing" });
+    let lines = Lines::count(text);
+    sink.shape("quoted lines", &share(lines.quoted, lines.all, 8));
+    sink.shape("blank lines", &share(lines.blank, lines.all, 8));
+    sink.shape("longest line", &magnitude(lines.longest));
+    let signature = if lines.is_signed { "is there" } else { "is missing" };
+    sink.shape("signature line", signature);
 
-    let count = |wanted: fn(&u8) -> bool| text.bytes().filter(wanted).count();
-    let letters = count(u8::is_ascii_alphabetic);
-    sink.shape("capitals", &share(count(u8::is_ascii_uppercase), letters, 16));
-    sink.shape("digits", &share(count(u8::is_ascii_digit), text.len(), 16));
-    sink.shape("octets past ASCII", &share(count(|b| !b.is_ascii()), text.len(), 8));
-    sink.shape("exclamation marks", &magnitude(count(|b| *b == b'!')));
+    let octets = Octets::count(text);
+    sink.shape("capitals", &share(octets.capitals, octets.letters, 16));
+    sink.shape("digits", &share(octets.digits, text.len(), 16));
+    sink.shape("octets past ASCII", &share(octets.past_ascii, text.len(), 8));
+    sink.shape("exclamation marks", &magnitude(octets.exclamation_marks));
+}
+
+/// How the lines of a text are.
+#[derive(Default)]
+struct Lines {
+    all: usize,
+    quoted: usize,
+    blank: usize,
+    /// Octets of the longest.
+    longest: usize,
+    is_signed: bool,
+}
+
+impl Lines {
+    fn count(text: &str) -> Lines {
+        let mut lines = Lines::default();
+        for line in text.lines() {
+            let begins_with = line.trim_start().bytes().next();
+            lines.all += 1;
+            lines.quoted += usize::from(begins_with == Some(b'>'));
+            lines.blank += usize::from(begins_with.is_none());
+            lines.longest = lines.longest.max(line.len());
+            lines.is_signed |= line == "-- ";
+        }
+        lines
+    }
+}
+
+/// How many octets of a text are of which kind.
+#[derive(Default)]
+struct Octets {
+    letters: usize,
+    capitals: usize,
+    digits: usize,
+    past_ascii: usize,
+    exclamation_marks: usize,
+}
+
+impl Octets {
+    fn count(text: &str) -> Octets {
+        let mut counted = Octets::default();
+        for octet in text.bytes() {
+            counted.letters += usize::from(octet.is_ascii_alphabetic());
+            counted.capitals += usize::from(octet.is_ascii_uppercase());
+            counted.digits += usize::from(octet.is_ascii_digit());
+            counted.past_ascii += usize::from(!octet.is_ascii());
+            counted.exclamation_marks += usize::from(octet == b'!');
+        }
+        counted
+    }
 }
 
 /// Where the next `http://`, `https://` or `www.` begins.

@@ -77,7 +77,11 @@ impl Cutter {
         self.chars += ascii.len();
         if self.word.len() < WORD_OCTETS_MAX {
             let kept = ascii.get(..ascii.len().min(WORD_OCTETS_MAX)).unwrap_or(ascii);
-            self.word.extend(kept.chars().map(|c| c.to_ascii_lowercase()));
+            let at = self.word.len();
+            self.word.push_str(kept);
+            if let Some(added) = self.word.get_mut(at..) {
+                added.make_ascii_lowercase();
+            }
         }
     }
 

@@ -77,8 +77,9 @@ impl Sink for Recorded {
         None
     }
 
-    fn end(&mut self, name: &[u8]) {
-        self.0.push(vec!["EndTag", std::str::from_utf8(name).unwrap()].into());
+    fn end(&mut self, tag: &Tag) {
+        self.0
+            .push(vec!["EndTag", std::str::from_utf8(tag.text()).unwrap()].into());
     }
 
     fn comment(&mut self, text: &str, _: bool) {
@@ -105,7 +106,7 @@ fn expected(case: &Value, is_escaped: bool) -> Option<Vec<Value>> {
         };
         match token[0].as_str()? {
             "Character" => recorded.text(&text(1)?),
-            "EndTag" => recorded.end(text(1)?.as_bytes()),
+            "EndTag" => recorded.0.push(vec!["EndTag", &text(1)?].into()),
             "Comment" => recorded.comment(&text(1)?, false),
             "StartTag" => {
                 let is_self_closing = token.get(3).is_some_and(|value| value == true);

@@ -62,6 +62,8 @@ pub(super) struct Reader<'a> {
     /// In a page within a page: it ended a link that is open around it.
     ends_outer: bool,
     depth: usize,
+    /// Which names of tags were there, a bit for each that means something.
+    seen: u128,
 }
 
 impl<'a> Reader<'a> {
@@ -99,6 +101,7 @@ impl<'a> Reader<'a> {
             outlook: None,
             ends_outer: false,
             depth,
+            seen: 0,
         }
     }
 
@@ -395,7 +398,11 @@ impl Sink for Reader<'_> {
 
     fn start(&mut self, tag: &Tag) -> Option<State> {
         let name = tag.name();
-        self.remember(tag.text());
+        let bit = name.number().map_or(0, |number| 1 << number);
+        if bit == 0 || self.seen & bit == 0 {
+            self.seen |= bit;
+            self.remember(tag.text());
+        }
         let is_foreign = self.tree.stays_foreign(tag);
         let style = Style::of(tag, !is_foreign && name != SVG && name != MATH, self.sheet);
         if name == COL || name == COLGROUP {
@@ -406,7 +413,7 @@ impl Sink for Reader<'_> {
             self.canvas(&style);
         }
         self.found.moves_page |= style.moves_page;
-        if name.is_in(&PARTING) {
+        if name.is_in(PARTING) {
             let look = self.tree.look();
             self.out(look).push('\n');
         }
@@ -417,19 +424,19 @@ impl Sink for Reader<'_> {
         state
     }
 
-    fn end(&mut self, name: &[u8]) {
-        if name == b"a" {
+    fn end(&mut self, tag: &Tag) {
+        let name = tag.name();
+        if name == A {
             if self.anchor.is_none() {
                 self.ends_outer = true;
             }
             self.end_anchor();
-        } else if name.starts_with(b"v:") {
+        } else if tag.text().starts_with(b"v:") {
             self.end_outlook();
         }
-        let name = Name::new(name);
         self.tree.end(name);
         self.end_left_anchors();
-        if name.is_in(&PARTING) {
+        if name.is_in(PARTING) {
             let look = self.tree.look();
             self.out(look).push('\n');
         }

@@ -6,12 +6,18 @@
 
 use super::colour::{Paint, Rgb, is_alike, paint, paint_of_attribute};
 use super::names::*;
-use super::sheet::Sheet;
+use super::sheet::{Rule, Sheet};
 use super::tokens::{Attribute, Tag};
 use std::borrow::Cow;
 
 /// Declarations of one element that are looked at. In one that has more, nothing is sure.
 const DECLARATIONS_MAX: usize = 256;
+/// Elements whose own looks browsers choose.
+const CONTROLS: Set = set(&[
+    BUTTON, TEXTAREA, MARK, METER, PROGRESS, DIALOG, OPTION, OPTGROUP, OBJECT, APPLET,
+]);
+/// Elements that have a style of which they say nothing.
+const STYLED: Set = CONTROLS.or(set(&[SELECT, TABLE]));
 const WHITE: Rgb = [255; 3];
 const BLACK: Rgb = [0; 3];
 
@@ -151,6 +157,9 @@ impl Style {
     pub fn of(tag: &Tag, is_html: bool, sheet: &Sheet) -> Style {
         let name = tag.name();
         let rule = sheet.of(tag);
+        if is_html && tag.is_bare() && rule == Rule::default() && !name.is_in(STYLED) {
+            return Style::default();
+        }
         let text = tag.get(Attribute::Style);
         // Before there is a body, what stands in a `noscript` stands behind it.
         let is_unknown = name == NOSCRIPT && (text.is_some() || tag.has(Attribute::Hidden));
@@ -202,7 +211,7 @@ impl Style {
         self.colour = self.colour.or(own_colour);
         let own_background = match get(Attribute::BgColor) {
             _ if tag.has(Attribute::Background) => Some(Paint::Unknown),
-            Some(value) if name.is_in(&[BODY, TABLE, THEAD, TBODY, TFOOT, TR, TD, TH, MARQUEE]) => {
+            Some(value) if name.is_in(const { set(&[BODY, TABLE, THEAD, TBODY, TFOOT, TR, TD, TH, MARQUEE]) }) => {
                 Some(paint_of_attribute(value))
             }
             Some(_) => Some(Paint::Unknown),
@@ -212,9 +221,7 @@ impl Style {
         if name == FONT && tag.has(Attribute::Size) {
             self.is_tiny = self.is_tiny.or(Some(false));
         }
-        if name.is_in(&[
-            BUTTON, TEXTAREA, MARK, METER, PROGRESS, DIALOG, OPTION, OPTGROUP, OBJECT, APPLET,
-        ]) {
+        if name.is_in(CONTROLS) {
             self.is_tiny = self.is_tiny.or(Some(false));
             self.colour = self.colour.or(Some(Paint::Unknown));
             self.background = self.background.or(Some(Paint::Unknown));
@@ -357,7 +364,7 @@ impl Declared {
     fn style(&self, name: Name) -> Style {
         let is = |said: Said<bool>| said.value == Some(true);
         let is_block =
-            self.is_block || !self.display.is_said() && (name == P || name.is_in(&BLOCKS) || name.is_in(&HEADINGS));
+            self.is_block || !self.display.is_said() && (name == P || name.is_in(BLOCKS) || name.is_in(HEADINGS));
         let has_no_size = self.sizes.into_iter().any(is);
         let background = match self.background.value {
             _ if self.has_picture => Some(Paint::Unknown),

@@ -8,7 +8,6 @@ use html5gum::{Emitter, Error, Reader, State, Tokenizer};
 use memchr::{memchr, memchr2, memchr3};
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::ops::Range;
 
 /// Attributes that mean something here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,39 +76,66 @@ impl Attribute {
 #[derive(Debug, Default)]
 pub(super) struct Tag {
     /// Lower case.
-    name: Vec<u8>,
+    text: Vec<u8>,
+    name: Name,
     /// `<x/>`, which means something in foreign content only.
     pub is_self_closing: bool,
-    found: [Option<Range<usize>>; Attribute::COUNT],
+    /// Which attributes are there, a bit for each, and where their values stand.
+    present: u32,
+    found: [(usize, usize); Attribute::COUNT],
     values: Vec<u8>,
 }
 
 impl Tag {
     /// Its name as it stands, in lower case.
     pub fn text(&self) -> &[u8] {
-        &self.name
+        &self.text
     }
 
     pub fn name(&self) -> Name {
-        Name::new(&self.name)
+        self.name
     }
 
     /// The value of an attribute, character references decoded.
     pub fn get(&self, attribute: Attribute) -> Option<&str> {
-        let range = self.found.get(attribute as usize)?.clone()?;
-        let value = self.values.get(range)?;
+        if !self.has(attribute) {
+            return None;
+        }
+        let (from, to) = *self.found.get(attribute as usize)?;
+        let value = self.values.get(from..to)?;
         // A page is a `str`, and html5gum cuts it only between characters.
         Some(std::str::from_utf8(value).unwrap_or_default())
     }
 
     pub fn has(&self, attribute: Attribute) -> bool {
-        self.found.get(attribute as usize).is_some_and(Option::is_some)
+        self.present >> attribute as u32 & 1 == 1
+    }
+
+    /// Whether it has none of the attributes that mean something.
+    pub fn is_bare(&self) -> bool {
+        self.present == 0
+    }
+
+    /// An attribute is there, without a value so far.
+    fn begin(&mut self, attribute: Attribute) {
+        self.present |= 1 << attribute as u32;
+        if let Some(found) = self.found.get_mut(attribute as usize) {
+            *found = (self.values.len(), self.values.len());
+        }
+    }
+
+    /// More of the value of the attribute that stands last.
+    fn add(&mut self, attribute: Attribute, text: &[u8]) {
+        self.values.extend_from_slice(text);
+        if let Some((_, to)) = self.found.get_mut(attribute as usize) {
+            *to = self.values.len();
+        }
     }
 
     fn clear(&mut self) {
-        self.name.clear();
+        self.text.clear();
         self.is_self_closing = false;
-        self.found = [const { None }; Attribute::COUNT];
+        self.present = 0;
         self.values.clear();
     }
 }
@@ -120,7 +146,8 @@ pub(super) trait Sink {
     fn text(&mut self, text: &str);
     /// The answer is how the tokenizer goes on: as the tree would tell it to.
     fn start(&mut self, tag: &Tag) -> Option<State>;
-    fn end(&mut self, name: &[u8]);
+    /// An end tag: its attributes mean nothing.
+    fn end(&mut self, tag: &Tag);
     /// Also whatever else the standard takes for a comment: `<![if !mso]>`.
     /// `is_open` if the page ends before it does.
     fn comment(&mut self, text: &str, is_open: bool);
@@ -290,10 +317,9 @@ impl<'a, S: Sink> Tokens<'a, S> {
             Now::Start => Attribute::named(&self.attribute),
             Now::End => None,
         };
-        let at = self.tag.values.len();
-        self.reading = match attribute.map(|attribute| (attribute, self.tag.found.get_mut(attribute as usize))) {
-            Some((attribute, Some(place))) if place.is_none() => {
-                *place = Some(at..at);
+        self.reading = match attribute {
+            Some(attribute) if !self.tag.has(attribute) => {
+                self.tag.begin(attribute);
                 Reading::Value(attribute)
             }
             _ => Reading::Ignored,
@@ -347,13 +373,14 @@ impl<S: Sink> Emitter for Tokens<'_, S> {
         self.begin_value();
         self.reading = Reading::Nothing;
         self.flush();
+        self.tag.name = Name::of(&self.tag.text);
         match self.now {
             Now::Start => {
-                self.last_start.clone_from(&self.tag.name);
+                self.last_start.clone_from(&self.tag.text);
                 self.sink.start(&self.tag)
             }
             Now::End => {
-                self.sink.end(&self.tag.name);
+                self.sink.end(&self.tag);
                 None
             }
         }
@@ -374,7 +401,7 @@ impl<S: Sink> Emitter for Tokens<'_, S> {
     fn set_force_quirks(&mut self) {}
 
     fn push_tag_name(&mut self, text: &[u8]) {
-        self.tag.name.extend_from_slice(text);
+        self.tag.text.extend_from_slice(text);
     }
 
     fn push_comment(&mut self, text: &[u8]) {
@@ -399,11 +426,8 @@ impl<S: Sink> Emitter for Tokens<'_, S> {
 
     fn push_attribute_value(&mut self, text: &[u8]) {
         self.begin_value();
-        if let Reading::Value(attribute) = self.reading
-            && let Some(Some(range)) = self.tag.found.get_mut(attribute as usize)
-        {
-            self.tag.values.extend_from_slice(text);
-            range.end = self.tag.values.len();
+        if let Reading::Value(attribute) = self.reading {
+            self.tag.add(attribute, text);
         }
     }
 
@@ -416,7 +440,7 @@ impl<S: Sink> Emitter for Tokens<'_, S> {
     fn push_doctype_system_identifier(&mut self, _: &[u8]) {}
 
     fn current_is_appropriate_end_tag_token(&mut self) -> bool {
-        self.now == Now::End && !self.last_start.is_empty() && self.last_start == self.tag.name
+        self.now == Now::End && !self.last_start.is_empty() && self.last_start == self.tag.text
     }
 
     fn adjusted_current_node_present_but_not_in_html_namespace(&mut self) -> bool {

@@ -12,8 +12,8 @@ impl Tree {
             return (name == NOFRAMES).then(|| self.push_raw(name, style, State::RawText));
         }
         if self.is_in_select() {
-            let is_raw = [TITLE, STYLE, XMP, IFRAME, NOEMBED, NOFRAMES, PLAINTEXT, SVG, MATH];
-            self.select_matters |= name.is_in(&is_raw);
+            let is_raw = const { set(&[TITLE, STYLE, XMP, IFRAME, NOEMBED, NOFRAMES, PLAINTEXT, SVG, MATH]) };
+            self.select_matters |= name.is_in(is_raw);
             if self.is_select_old && !self.start_in_old_select(name) {
                 return None;
             }
@@ -25,13 +25,13 @@ impl Tree {
             && tag
                 .get(Attribute::Type)
                 .is_some_and(|kind| kind.eq_ignore_ascii_case("hidden"));
-        if name.is_in(&NO_FRAMES) && !is_hidden_input {
+        if name.is_in(NO_FRAMES) && !is_hidden_input {
             self.may_have_frames = false;
         }
         if name != COL && name != TEMPLATE {
             self.leave_colgroup();
         }
-        if name.is_in(&TABLE_PARTS) {
+        if name.is_in(TABLE_PARTS) {
             self.start_of_table(name, style);
             return None;
         }
@@ -67,9 +67,13 @@ impl Tree {
 
     /// Whether a template that stands here takes a start tag.
     fn is_taken_by_template(&mut self, name: Name) -> bool {
-        let is_of_any = name.is_in(&[
-            BASE, BASEFONT, BGSOUND, LINK, META, NOFRAMES, SCRIPT, STYLE, TEMPLATE, TITLE,
-        ]);
+        let is_of_any = name.is_in(
+            const {
+                set(&[
+                    BASE, BASEFONT, BGSOUND, LINK, META, NOFRAMES, SCRIPT, STYLE, TEMPLATE, TITLE,
+                ])
+            },
+        );
         match self.open.back_mut() {
             Some(template) if template.is(TEMPLATE) && name != HTML => match template.is_of_columns {
                 Some(true) => name == COL || name == TEMPLATE,
@@ -97,7 +101,7 @@ impl Tree {
                 self.mark();
             }
             BUTTON => {
-                if let Some(at) = self.in_usual_scope(&[BUTTON]) {
+                if let Some(at) = self.in_usual_scope(const { set(&[BUTTON]) }) {
                     self.pop_to(at);
                 }
                 self.reconstruct();
@@ -115,35 +119,35 @@ impl Tree {
             }
             NOBR => {
                 self.reconstruct();
-                if self.in_usual_scope(&[NOBR]).is_some() {
+                if self.in_usual_scope(const { set(&[NOBR]) }).is_some() {
                     self.end_formatting(NOBR);
                 }
                 return self.push_formatting(name, style);
             }
-            LI => self.close_items(&[LI]),
-            DD | DT => self.close_items(&[DD, DT]),
-            RB | RTC if self.in_usual_scope(&[RUBY]).is_some() => self.close_implied(Name::default()),
-            RP | RT if self.in_usual_scope(&[RUBY]).is_some() => self.close_implied(RTC),
+            LI => self.close_items(const { set(&[LI]) }),
+            DD | DT => self.close_items(const { set(&[DD, DT]) }),
+            RB | RTC if self.in_usual_scope(const { set(&[RUBY]) }).is_some() => self.close_implied(Name::default()),
+            RP | RT if self.in_usual_scope(const { set(&[RUBY]) }).is_some() => self.close_implied(RTC),
             BASE | BASEFONT | BGSOUND | LINK | META | PARAM | SOURCE | TRACK | NOSCRIPT => {}
-            _ if name.is_in(&FORMATTING) => return self.push_formatting(name, style),
-            _ if name.is_in(&HEADINGS) => {
+            _ if name.is_in(FORMATTING) => return self.push_formatting(name, style),
+            _ if name.is_in(HEADINGS) => {
                 self.close_paragraph();
-                if self.open.back().is_some_and(|element| element.is_in(&HEADINGS)) {
+                if self.open.back().is_some_and(|element| element.is_in(HEADINGS)) {
                     self.pop();
                 }
             }
-            _ if name.is_in(&BLOCKS) => self.close_paragraph(),
+            _ if name.is_in(BLOCKS) => self.close_paragraph(),
             P => self.close_paragraph(),
             _ => self.reconstruct(),
         }
-        if !name.is_in(&VOID) {
+        if !name.is_in(VOID) {
             self.push(name, style);
         }
     }
 
     /// What `<select>` and its options close. True if the tag opens nothing itself.
     fn start_of_select(&mut self, name: Name) -> bool {
-        let select = self.in_usual_scope(&[SELECT]);
+        let select = self.in_usual_scope(const { set(&[SELECT]) });
         let is_option = self.open.back().is_some_and(|element| element.is(OPTION));
         match name {
             SELECT | INPUT => {
@@ -178,7 +182,7 @@ impl Tree {
                 self.end_select();
                 true
             }
-            _ if name.is_in(&TABLE_PARTS) && self.mode() != Mode::Body => {
+            _ if name.is_in(TABLE_PARTS) && self.mode() != Mode::Body => {
                 self.end_select();
                 true
             }
@@ -206,9 +210,9 @@ impl Tree {
     }
 
     /// An item ends the one before.
-    fn close_items(&mut self, items: &[Name]) {
-        let ends = |element: &Element| element.is_special() && !element.is_in(&[ADDRESS, DIV, P]);
-        if let Some(at) = self.in_scope(items, ends) {
+    fn close_items(&mut self, items: Set) {
+        let ends = |element: &Element| element.is_special() && !element.is_in(const { set(&[ADDRESS, DIV, P]) });
+        if let Some(at) = self.in_scope(|element| element.is_in(items), ends) {
             self.pop_to(at);
         }
         self.close_paragraph();
@@ -238,7 +242,7 @@ impl Tree {
     }
 
     /// Closes what stands in the innermost of some elements.
-    fn clear_to(&mut self, context: &[Name]) {
+    fn clear_to(&mut self, context: Set) {
         let keeps = |element: &Element| element.is_in(context) || element.is(TEMPLATE);
         while self.open.back().is_some_and(|element| !keeps(element)) {
             self.pop();
@@ -247,36 +251,36 @@ impl Tree {
 
     /// A part of a table. Each turn of the loop closes a level of the table that is open.
     fn start_of_table(&mut self, name: Name, style: Style) {
-        let levels = [TBODY, TFOOT, THEAD];
+        let levels = const { set(&[TBODY, TFOOT, THEAD]) };
         loop {
             match self.mode() {
                 Mode::Body => return self.start_table(name, style),
                 Mode::Cell | Mode::Caption if name == TABLE => return self.start_table(name, style),
-                Mode::Cell => self.close(&[TD, TH], true),
-                Mode::Caption => self.close(&[CAPTION], true),
+                Mode::Cell => self.close(const { set(&[TD, TH]) }, true),
+                Mode::Caption => self.close(const { set(&[CAPTION]) }, true),
                 Mode::Row if name == TD || name == TH => {
-                    self.clear_to(&[TR]);
+                    self.clear_to(const { set(&[TR]) });
                     self.push(name, style);
                     return self.mark();
                 }
-                Mode::Row => self.close(&[TR], false),
+                Mode::Row => self.close(const { set(&[TR]) }, false),
                 Mode::TableBody if name == TR => {
-                    self.clear_to(&levels);
+                    self.clear_to(levels);
                     return self.push(TR, style);
                 }
                 Mode::TableBody if name == TD || name == TH => {
-                    self.clear_to(&levels);
+                    self.clear_to(levels);
                     self.push(TR, Style::default());
                 }
-                Mode::TableBody => self.close(&levels, false),
-                Mode::Table if name == TABLE => self.close(&[TABLE], false),
-                Mode::Table if name == COL => return self.clear_to(&[TABLE, COLGROUP]),
+                Mode::TableBody => self.close(levels, false),
+                Mode::Table if name == TABLE => self.close(const { set(&[TABLE]) }, false),
+                Mode::Table if name == COL => return self.clear_to(const { set(&[TABLE, COLGROUP]) }),
                 Mode::Table => {
-                    self.clear_to(&[TABLE]);
+                    self.clear_to(const { set(&[TABLE]) });
                     if name == CAPTION {
                         self.mark();
                     }
-                    if name == CAPTION || name == COLGROUP || name.is_in(&levels) {
+                    if name == CAPTION || name == COLGROUP || name.is_in(levels) {
                         return self.push(name, style);
                     }
                     self.push(TBODY, Style::default());
@@ -292,7 +296,10 @@ impl Tree {
         }
         // A page without a doctype has the table within the paragraph, another one behind it.
         if self
-            .in_scope(&[P], |element| element.is(BUTTON) || element.ends_scope())
+            .in_scope(
+                |element| element.is(P),
+                |element| element.is(BUTTON) || element.ends_scope(),
+            )
             .is_some()
         {
             self.close_paragraph();
@@ -302,7 +309,7 @@ impl Tree {
     }
 
     /// Closes the innermost of some parts of a table, and all in it.
-    fn close(&mut self, parts: &[Name], has_mark: bool) {
+    fn close(&mut self, parts: Set, has_mark: bool) {
         let at = self.open.iter().rposition(|element| element.is_in(parts));
         self.pop_to(at.unwrap_or_default());
         if has_mark {
@@ -337,21 +344,21 @@ impl Tree {
             }
             P => self.close_paragraph(),
             LI => {
-                let ends = |element: &Element| element.is_in(&[OL, UL]) || element.ends_scope();
-                self.end_at(self.in_scope(&[LI], ends));
+                let ends = |element: &Element| element.is_in(const { set(&[OL, UL]) }) || element.ends_scope();
+                self.end_at(self.in_scope(|element| element.is(LI), ends));
             }
             FORM if !self.is_in_template() => self.end_form(),
             APPLET | MARQUEE | OBJECT => {
-                if let Some(at) = self.in_usual_scope(&[name]) {
+                if let Some(at) = self.in_usual_scope(name.alone()) {
                     self.pop_to(at);
                     self.clear_to_mark();
                 }
             }
-            _ if name.is_in(&TABLE_PARTS) => self.end_of_table(name),
-            _ if name.is_in(&HEADINGS) => self.end_at(self.in_usual_scope(&HEADINGS)),
-            DD | DT | FORM | BUTTON | SELECT => self.end_at(self.in_usual_scope(&[name])),
-            _ if name.is_in(&BLOCKS) => self.end_at(self.in_usual_scope(&[name])),
-            _ if name.is_in(&FORMATTING) => self.end_formatting(name),
+            _ if name.is_in(TABLE_PARTS) => self.end_of_table(name),
+            _ if name.is_in(HEADINGS) => self.end_at(self.in_usual_scope(HEADINGS)),
+            DD | DT | FORM | BUTTON | SELECT => self.end_at(self.in_usual_scope(name.alone())),
+            _ if name.is_in(BLOCKS) => self.end_at(self.in_usual_scope(name.alone())),
+            _ if name.is_in(FORMATTING) => self.end_formatting(name),
             _ => self.end_other(name),
         }
     }
@@ -363,18 +370,20 @@ impl Tree {
     }
 
     fn end_in_old_select(&mut self, name: Name) -> bool {
-        if name.is_in(&TABLE_PARTS) && self.in_table_scope(&[name]).is_some() {
+        if name.is_in(TABLE_PARTS) && self.in_table_scope(name.alone()).is_some() {
             self.end_select();
             return true;
         }
-        name.is_in(&[OPTION, OPTGROUP, SELECT, TEMPLATE, SCRIPT])
+        name.is_in(const { set(&[OPTION, OPTGROUP, SELECT, TEMPLATE, SCRIPT]) })
     }
 
     fn end_form(&mut self) {
         if !std::mem::take(&mut self.is_form_open) {
             return;
         }
-        let Some(at) = self.in_usual_scope(&[FORM]) else { return };
+        let Some(at) = self.in_usual_scope(const { set(&[FORM]) }) else {
+            return;
+        };
         self.close_implied(Name::default());
         // What is open within the form stays so.
         self.open.remove(at);
@@ -383,8 +392,10 @@ impl Tree {
 
     /// A part of a table ends, if it is of the innermost table.
     fn end_of_table(&mut self, name: Name) {
-        let Some(at) = self.in_table_scope(&[name]) else { return };
-        let has_mark = |element: &Element| element.is_in(&[TD, TH, CAPTION]);
+        let Some(at) = self.in_table_scope(name.alone()) else {
+            return;
+        };
+        let has_mark = |element: &Element| element.is_in(const { set(&[TD, TH, CAPTION]) });
         let is_cell_open = self.open.range(at..).any(has_mark);
         if name == COL || name == COLGROUP && self.mode() != Mode::Table {
             return;
@@ -398,7 +409,7 @@ impl Tree {
     /// Any other end tag closes what has its name, unless something special is open in it.
     pub(super) fn end_other(&mut self, name: Name) {
         let ends = |element: &Element| element.space == Space::Html && element.is_special();
-        if let Some(at) = self.in_scope(&[name], ends) {
+        if let Some(at) = self.in_scope(|element| element.is(name), ends) {
             self.pop_to(at);
         }
     }

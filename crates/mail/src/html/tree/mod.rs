@@ -52,13 +52,13 @@ impl Element {
         self.name == name && self.space == Space::Html
     }
 
-    fn is_in(&self, set: &[Name]) -> bool {
+    fn is_in(&self, set: Set) -> bool {
         self.space == Space::Html && self.name.is_in(set)
     }
 
     fn is_special(&self) -> bool {
         match self.space {
-            Space::Html => self.name.is_in(&SPECIAL),
+            Space::Html => self.name.is_in(SPECIAL),
             Space::Svg => self.takes_html,
             Space::MathMl => self.takes_text || self.name == ANNOTATION_XML,
         }
@@ -66,7 +66,7 @@ impl Element {
 
     fn ends_scope(&self) -> bool {
         match self.space {
-            Space::Html => self.name.is_in(&SCOPE),
+            Space::Html => self.name.is_in(SCOPE),
             Space::Svg | Space::MathMl => self.is_special(),
         }
     }
@@ -214,7 +214,7 @@ impl Tree {
         let Some(parent) = at.checked_sub(1).and_then(|at| self.open.get(at)) else {
             return self.root;
         };
-        if is_of_table || !parent.is_in(&TABLE_LIKE) {
+        if is_of_table || !parent.is_in(TABLE_LIKE) {
             return parent.look;
         }
         let before = self.open.range(..at).rposition(|element| element.is(TABLE));
@@ -246,7 +246,7 @@ impl Tree {
         self.leave_colgroup();
         let takes = |element: &Element| match element.space {
             // Nothing else stands in these.
-            Space::Html => !element.name.is_in(&[TEXTAREA, TITLE, XMP]),
+            Space::Html => !element.name.is_in(const { set(&[TEXTAREA, TITLE, XMP]) }),
             Space::Svg | Space::MathMl => element.takes_html || element.takes_text,
         };
         if self.open.back().is_none_or(takes) {
@@ -295,7 +295,7 @@ impl Tree {
                 .any(|attribute| tag.has(attribute))
         };
         let name = tag.name();
-        self.is_foreign(name) && !name.is_in(&BREAKOUT) && !(name == FONT && has_font())
+        self.is_foreign(name) && !name.is_in(BREAKOUT) && !(name == FONT && has_font())
     }
 
     fn is_foreign(&self, name: Name) -> bool {
@@ -325,11 +325,11 @@ impl Tree {
                 .any(|page| encoding.eq_ignore_ascii_case(page))
         };
         let takes_html = match space {
-            Space::Svg => name.is_in(&[FOREIGN_OBJECT, DESC, TITLE]),
+            Space::Svg => name.is_in(const { set(&[FOREIGN_OBJECT, DESC, TITLE]) }),
             Space::MathMl => name == ANNOTATION_XML && tag.get(Attribute::Encoding).is_some_and(is_page),
             Space::Html => false,
         };
-        let takes_text = space == Space::MathMl && name.is_in(&[MI, MO, MN, MS, MTEXT]);
+        let takes_text = space == Space::MathMl && name.is_in(const { set(&[MI, MO, MN, MS, MTEXT]) });
         // Programs differ in what leads out of annotations that hold a page.
         self.is_unsure |= takes_html && space == Space::MathMl;
         self.push_element(name, space, style);
@@ -412,9 +412,9 @@ impl Tree {
     }
 
     /// Where the innermost of some elements stands, if nothing on the way to it ends the scope.
-    fn in_scope(&self, wanted: &[Name], ends: impl Fn(&Element) -> bool) -> Option<usize> {
+    fn in_scope(&self, is_wanted: impl Fn(&Element) -> bool, ends: impl Fn(&Element) -> bool) -> Option<usize> {
         for (at, element) in self.open.iter().enumerate().rev() {
-            if element.is_in(wanted) {
+            if is_wanted(element) {
                 return Some(at);
             }
             if ends(element) {
@@ -424,16 +424,22 @@ impl Tree {
         None
     }
 
-    fn in_usual_scope(&self, wanted: &[Name]) -> Option<usize> {
-        self.in_scope(wanted, Element::ends_scope)
+    fn in_usual_scope(&self, wanted: Set) -> Option<usize> {
+        self.in_scope(|element| element.is_in(wanted), Element::ends_scope)
     }
 
-    fn in_table_scope(&self, wanted: &[Name]) -> Option<usize> {
-        self.in_scope(wanted, |element| element.is_in(&[HTML, TABLE, TEMPLATE]))
+    fn in_table_scope(&self, wanted: Set) -> Option<usize> {
+        self.in_scope(
+            |element| element.is_in(wanted),
+            |element| element.is_in(const { set(&[HTML, TABLE, TEMPLATE]) }),
+        )
     }
 
     fn close_paragraph(&mut self) {
-        if let Some(at) = self.in_scope(&[P], |element| element.is(BUTTON) || element.ends_scope()) {
+        if let Some(at) = self.in_scope(
+            |element| element.is(P),
+            |element| element.is(BUTTON) || element.ends_scope(),
+        ) {
             self.pop_to(at);
         }
     }
@@ -443,7 +449,7 @@ impl Tree {
         while self
             .open
             .back()
-            .is_some_and(|element| element.is_in(&IMPLIED) && element.name != but)
+            .is_some_and(|element| element.is_in(IMPLIED) && element.name != but)
         {
             self.pop();
         }
@@ -567,15 +573,10 @@ impl Tree {
         }
         self.list.remove(listed);
         let specials = self.open.range(at + 1..).filter(|element| element.is_special()).count();
-        let Some(last) = self
-            .open
-            .iter()
-            .rposition(Element::is_special)
-            .filter(|last| *last > at)
-        else {
+        let Some(last) = self.open.range(at + 1..).rposition(Element::is_special) else {
             return self.pop_to(at);
         };
-        self.pop_to(last + 1);
+        self.pop_to(at + 1 + last + 1);
         let mut formatting = 0;
         let mut place = 0;
         self.open.retain(|element| {
@@ -596,5 +597,5 @@ impl Tree {
 
 /// Whether an element stands in a table as one of its own.
 fn is_of_table(name: Name) -> bool {
-    name.is_in(&TABLE_PARTS) || name.is_in(&[TEMPLATE, SCRIPT, STYLE, FORM])
+    name.is_in(TABLE_PARTS) || name.is_in(const { set(&[TEMPLATE, SCRIPT, STYLE, FORM]) })
 }
