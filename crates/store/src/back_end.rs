@@ -50,6 +50,14 @@ impl Location {
         })
     }
 
+    /// Before each answer, where it takes time.
+    pub(crate) async fn pause(&self) {
+        match self {
+            Location::Sqlite(_) => {}
+            Location::Memory(disk) => disk.pause().await,
+        }
+    }
+
     /// For reading.
     pub(crate) fn view(&self) -> Result<View, OpenError> {
         Ok(match self {
@@ -86,24 +94,20 @@ impl View {
         }
     }
 
-    /// After questions that ended in a panic.
-    pub(crate) fn end_any_moment(&mut self) {
-        if let View::Sqlite(view) = self {
-            // Without one there is nothing to end.
-            let _ = view.end_moment();
+    /// From now on all questions are as of this moment, where the back-end has such.
+    pub(crate) fn begin_moment(&mut self) -> Result<(), StoreError> {
+        match self {
+            View::Sqlite(view) => view.begin_moment().map_err(sqlite::unavailable),
+            View::Memory(_) => Ok(()),
         }
     }
 
-    /// Runs `questions`, all as of one moment where the back-end has such.
-    pub(crate) fn at_one_moment<T>(&mut self, questions: impl FnOnce(&mut View) -> T) -> Result<T, StoreError> {
-        if let View::Sqlite(view) = self {
-            view.begin_moment().map_err(sqlite::unavailable)?;
+    /// Whether a moment that was begun, if one was, is over.
+    pub(crate) fn end_any_moment(&mut self) -> bool {
+        match self {
+            View::Sqlite(view) => view.end_any_moment(),
+            View::Memory(_) => true,
         }
-        let answer = questions(self);
-        if let View::Sqlite(view) = self {
-            view.end_moment().map_err(sqlite::unavailable)?;
-        }
-        Ok(answer)
     }
 }
 

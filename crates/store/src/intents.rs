@@ -9,7 +9,7 @@ use crate::id::MailwardId;
 use crate::kept::{Kept, KeptKey};
 use crate::label::{LabelRequest, LabelRow, Labelled};
 use crate::lesson::{KeptLesson, LESSONS_MAX, Learner, Taught};
-use crate::reader::Asker;
+use crate::reader::Lent;
 use crate::store::{Reader, Store};
 use crate::writer::{Expire, GreylistTimes, Memory, Told, Work};
 use judge::junk::Seen;
@@ -18,7 +18,6 @@ use judge::reputation::{Correspondent, History, HistoryRow, HistoryUnavailable, 
 use judge::resolver::BoxFuture;
 use mail::{Line, MailboxId};
 use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
 
 /// Rows that one question gives, whatever it asks for.
 const ROWS_MAX: u32 = 10_000;
@@ -184,7 +183,7 @@ impl Reader {
     /// [`Reader::lessons_of`] gives.
     pub async fn label(&self, mailbox: &MailboxId, id: MailwardId) -> Result<Option<LabelRequest>, StoreError> {
         let mailbox = mailbox.to_string();
-        let row = self.asker.ask(move |view| view.label(&mailbox, id)).await?;
+        let row = self.views.ask(move |view| view.label(&mailbox, id)).await?;
         row.map(LabelRow::read).transpose()
     }
 
@@ -197,7 +196,7 @@ impl Reader {
         limit: u32,
     ) -> Result<Vec<HistoryRow>, StoreError> {
         let (mailbox, key) = (mailbox.to_string(), IdentityKey::of(identity));
-        self.asker
+        self.views
             .ask(move |view| view.newest(&mailbox, key, since_s, limit.min(ROWS_MAX)))
             .await
     }
@@ -210,38 +209,40 @@ impl Reader {
         since_s: i64,
     ) -> Result<bool, StoreError> {
         let (mailbox, who) = (mailbox.to_string(), CorrespondentKey::of(correspondent));
-        self.asker.ask(move |view| view.wrote_to(&mailbox, who, since_s)).await
+        self.views.ask(move |view| view.wrote_to(&mailbox, who, since_s)).await
     }
 
-    /// Runs something that asks many questions on the thread that reads, so that all of them cost one change of
-    /// threads, and are answered as of one moment. All answers are at hand there: `walk` must wait for nothing else, or the answer is
-    /// [`StoreError::Unavailable`].
+    /// Runs something that asks many questions, so that all of them cost one visit and are answered as of one moment, where
+    /// the back-end has such. `walk` shall ask nothing of this reader but by what it is given.
     pub async fn consult<T, W>(&self, walk: W) -> Result<T, StoreError>
     where
-        T: Send + 'static,
-        W: for<'a> FnOnce(&'a dyn History) -> BoxFuture<'a, T> + Send + 'static,
+        W: for<'a> FnOnce(&'a dyn History) -> BoxFuture<'a, T>,
     {
-        self.asker
-            .ask(move |view| view.at_one_moment(|view| walk_to_its_end(view, walk))?)
-            .await
+        let mut lent = self.views.lend().await?;
+        lent.ask(|view| view.begin_moment())?;
+        let visit = Visit {
+            reader: self,
+            lent: Mutex::new(lent),
+        };
+        Ok(walk(&visit).await)
     }
 
     /// The copy of a message, while it is remembered.
     pub async fn kept(&self, mailbox: &MailboxId, key: KeptKey) -> Result<Option<Kept>, StoreError> {
         let mailbox = mailbox.clone();
-        self.asker.ask(move |view| view.kept(&mailbox, key)).await
+        self.views.ask(move |view| view.kept(&mailbox, key)).await
     }
 
     /// The copy that the quarantine has under a reference.
     pub async fn kept_at(&self, mailbox: &MailboxId, reference: String) -> Result<Option<Kept>, StoreError> {
         let mailbox = mailbox.clone();
-        self.asker.ask(move |view| view.kept_at(&mailbox, &reference)).await
+        self.views.ask(move |view| view.kept_at(&mailbox, &reference)).await
     }
 
     /// Octets of all copies that a check kept. Reads all of its rows.
     pub async fn kept_octets(&self, source: &str) -> Result<u64, StoreError> {
         let source = source.to_owned();
-        self.asker.ask(move |view| view.kept_octets(&source)).await
+        self.views.ask_apart(move |view| view.kept_octets(&source)).await
     }
 
     /// Lessons of a mailbox past an id, in order of ids. Gives [`LESSONS_MAX`] at most. Those whose features are
@@ -253,7 +254,7 @@ impl Reader {
         limit: u32,
     ) -> Result<Vec<KeptLesson>, StoreError> {
         let mailbox = mailbox.to_string();
-        self.asker
+        self.views
             .ask(move |view| view.lessons(&mailbox, after, limit.min(LESSONS_MAX)))
             .await
     }
@@ -262,7 +263,7 @@ impl Reader {
     /// [`Reader::lessons`].
     pub async fn open_lessons(&self, mailbox: &MailboxId, limit: u32) -> Result<Vec<KeptLesson>, StoreError> {
         let mailbox = mailbox.to_string();
-        self.asker
+        self.views
             .ask(move |view| view.open_lessons(&mailbox, limit.min(LESSONS_MAX)))
             .await
     }
@@ -276,7 +277,7 @@ impl Reader {
     ) -> Result<Vec<KeptLesson>, StoreError> {
         let mailbox = mailbox.to_string();
         ids.truncate(LESSONS_MAX as usize);
-        self.asker.ask(move |view| view.lessons_of(&mailbox, &ids)).await
+        self.views.ask(move |view| view.lessons_of(&mailbox, &ids)).await
     }
 
     /// Mailboxes that have lessons, past a name, in order of names. Counts all lessons of those that it gives, ten
@@ -284,8 +285,8 @@ impl Reader {
     pub async fn learners(&self, after: Option<MailboxId>, limit: u32) -> Result<Vec<Learner>, StoreError> {
         let after = after.map(|mailbox| mailbox.to_string()).unwrap_or_default();
         let found = self
-            .asker
-            .ask(move |view| view.learners(&after, limit.min(ROWS_MAX)))
+            .views
+            .ask_apart(move |view| view.learners(&after, limit.min(ROWS_MAX)))
             .await?;
         let learner = |(name, seen): (String, Seen)| {
             Ok(Learner {
@@ -300,37 +301,30 @@ impl Reader {
 
     /// The key of hashes in models that mailboxes share: chance, made with the store.
     pub async fn model_secret(&self) -> Result<[u8; 32], StoreError> {
-        self.asker.ask(|view| view.model_secret()).await
+        self.views.ask(|view| view.model_secret()).await
     }
 
     /// The cursor of that name.
     pub async fn cursor(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let name = name.to_owned();
-        self.asker.ask(move |view| view.cursor(&name)).await
+        self.views.ask(move |view| view.cursor(&name)).await
     }
 
     /// How much there is of everything. Reads all keys, on a thread of its own.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
-        self.apart()?.ask(|view| view.stats()).await
+        self.views.ask_apart(|view| view.stats()).await
     }
 
     /// Whether the file is sound, and whether what is derived is what the truth makes. Reads everything, on a thread
     /// of its own.
     pub async fn verify(&self) -> Result<Verified, StoreError> {
-        self.apart()?.ask(|view| view.verify()).await
+        self.views.ask_apart(|view| view.verify()).await
     }
 
     /// A page of all that makes history, in an order that is always the same: mailboxes by name, of each first its
     /// labels, then whom its owner wrote to. About `limit` of them. Each page is as of its moment.
     pub async fn export(&self, from: Option<ExportMark>, limit: usize) -> Result<ExportPage, StoreError> {
-        self.asker.ask(move |view| view.export(from, limit)).await
-    }
-
-    /// A thread for a question that takes long.
-    fn apart(&self) -> Result<Asker, StoreError> {
-        let unavailable = |why: crate::OpenError| StoreError::Unavailable(why.to_string());
-        let view = self.location.view().map_err(unavailable)?;
-        Asker::over(view).map_err(unavailable)
+        self.views.ask(move |view| view.export(from, limit)).await
     }
 }
 
@@ -368,7 +362,7 @@ impl History for Reader {
     ) -> BoxFuture<'a, Result<Votes, HistoryUnavailable>> {
         let (scope, key) = (scope.clone(), IdentityKey::of(identity));
         Box::pin(async move {
-            let votes = self.asker.ask(move |view| view.votes(&scope, key, since_s)).await;
+            let votes = self.views.ask(move |view| view.votes(&scope, key, since_s)).await;
             votes.map_err(unavailable)
         })
     }
@@ -378,29 +372,21 @@ fn unavailable(why: StoreError) -> HistoryUnavailable {
     HistoryUnavailable(Line::reason(why.to_string().as_bytes()))
 }
 
-fn walk_to_its_end<T, W>(view: &mut View, walk: W) -> Result<T, StoreError>
-where
-    W: for<'a> FnOnce(&'a dyn History) -> BoxFuture<'a, T>,
-{
-    let at_hand = AtHand(Mutex::new(view));
-    let mut walking = walk(&at_hand);
-    match walking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => Ok(answer),
-        Poll::Pending => Err(StoreError::Unavailable("a walk waited for something else".to_owned())),
+/// History as one visit has it.
+struct Visit<'v> {
+    reader: &'v Reader,
+    lent: Mutex<Lent<'v>>,
+}
+
+impl Visit<'_> {
+    async fn ask<T>(&self, question: impl FnOnce(&mut View) -> Result<T, StoreError>) -> Result<T, HistoryUnavailable> {
+        self.reader.views.pause().await;
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        lent.ask(question).map_err(unavailable)
     }
 }
 
-/// History as the thread that reads has it: every answer is there at once.
-struct AtHand<'v>(Mutex<&'v mut View>);
-
-impl AtHand<'_> {
-    fn ask<T>(&self, question: impl FnOnce(&mut View) -> Result<T, StoreError>) -> Result<T, HistoryUnavailable> {
-        let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        question(&mut view).map_err(unavailable)
-    }
-}
-
-impl History for AtHand<'_> {
+impl History for Visit<'_> {
     fn newest<'a>(
         &'a self,
         mailbox: &'a MailboxId,
@@ -409,8 +395,7 @@ impl History for AtHand<'_> {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<HistoryRow>, HistoryUnavailable>> {
         let (name, key) = (mailbox.to_string(), IdentityKey::of(identity));
-        let rows = self.ask(|view| view.newest(&name, key, since_s, limit.min(ROWS_MAX)));
-        Box::pin(std::future::ready(rows))
+        Box::pin(self.ask(move |view| view.newest(&name, key, since_s, limit.min(ROWS_MAX))))
     }
 
     fn wrote_to<'a>(
@@ -420,7 +405,7 @@ impl History for AtHand<'_> {
         since_s: i64,
     ) -> BoxFuture<'a, Result<bool, HistoryUnavailable>> {
         let (name, who) = (mailbox.to_string(), CorrespondentKey::of(correspondent));
-        Box::pin(std::future::ready(self.ask(|view| view.wrote_to(&name, who, since_s))))
+        Box::pin(self.ask(move |view| view.wrote_to(&name, who, since_s)))
     }
 
     fn votes<'a>(
@@ -430,6 +415,6 @@ impl History for AtHand<'_> {
         since_s: i64,
     ) -> BoxFuture<'a, Result<Votes, HistoryUnavailable>> {
         let key = IdentityKey::of(identity);
-        Box::pin(std::future::ready(self.ask(|view| view.votes(scope, key, since_s))))
+        Box::pin(self.ask(move |view| view.votes(scope, key, since_s)))
     }
 }

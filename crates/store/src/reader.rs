@@ -1,69 +1,116 @@
-//! Reading: a thread with a view of its own, so that no task waits on a disk.
+//! Reading: views of the back-end, lent to whoever asks, on the caller's own thread.
+//!
+//! A question costs microseconds where its pages are in memory, less than handing it to another thread. What takes long is
+//! asked apart, on a thread of its own.
 
-use crate::back_end::View;
+use crate::back_end::{Location, View};
 use crate::error::{OpenError, StoreError};
 use crate::writer::closed;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, mpsc};
-use std::thread::{self, JoinHandle};
-use tokio::sync::{Semaphore, oneshot};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
-/// Questions that wait for their turn; whoever comes later waits before the queue.
-const QUESTIONS_MAX: usize = 256;
+/// Views at most, whatever the machine has: each has a memory of pages.
+const VIEWS_MAX: usize = 4;
 
-type Question = Box<dyn FnOnce(&mut View) + Send>;
-
-/// A thread that answers questions.
+/// The views of one reader. Whoever comes when all are lent waits for one.
 #[derive(Debug)]
-pub(crate) struct Asker {
-    /// `None` only while it is dropped.
-    questions: Option<mpsc::Sender<Question>>,
-    places: Arc<Semaphore>,
-    thread: Option<JoinHandle<()>>,
+pub(crate) struct Views {
+    location: Location,
+    idle: Mutex<Vec<View>>,
+    places: Semaphore,
 }
 
-impl Asker {
-    pub(crate) fn over(mut view: View) -> Result<Asker, OpenError> {
-        let (questions, queue) = mpsc::channel::<Question>();
-        let thread = thread::Builder::new().name("store-read".to_owned()).spawn(move || {
-            for question in queue {
-                // A walk is somebody else's code; its panic is answered to whoever asked, and ends nothing but it.
-                if catch_unwind(AssertUnwindSafe(|| question(&mut view))).is_err() {
-                    view.end_any_moment();
-                }
-            }
-        })?;
-        Ok(Asker {
-            questions: Some(questions),
-            places: Arc::new(Semaphore::new(QUESTIONS_MAX)),
-            thread: Some(thread),
+/// A view, until it goes back.
+#[derive(Debug)]
+pub(crate) struct Lent<'a> {
+    views: &'a Views,
+    /// `None` only while it goes back.
+    view: Option<View>,
+    _place: SemaphorePermit<'a>,
+}
+
+impl Views {
+    /// Opens the first, so that what is wrong with the store is known at once.
+    pub(crate) fn over(location: Location) -> Result<Views, OpenError> {
+        let first = location.view()?;
+        let views_max = thread::available_parallelism().map_or(1, |cores| cores.get().min(VIEWS_MAX));
+        Ok(Views {
+            location,
+            idle: Mutex::new(vec![first]),
+            places: Semaphore::new(views_max),
         })
     }
 
-    pub(crate) async fn ask<T: Send + 'static>(
+    /// Before each answer, where it takes time.
+    pub(crate) async fn pause(&self) {
+        self.location.pause().await;
+    }
+
+    /// Whoever has one must not wait for another.
+    pub(crate) async fn lend(&self) -> Result<Lent<'_>, StoreError> {
+        let place = self.places.acquire().await.map_err(|_| closed())?;
+        self.pause().await;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let view = match idle {
+            Some(view) => view,
+            None => self.another()?,
+        };
+        Ok(Lent {
+            views: self,
+            view: Some(view),
+            _place: place,
+        })
+    }
+
+    pub(crate) async fn ask<T>(
+        &self,
+        question: impl FnOnce(&mut View) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.lend().await?.ask(question)
+    }
+
+    /// Asks what takes long, of a view and on a thread of its own.
+    pub(crate) async fn ask_apart<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut View) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| closed())?;
+        let mut view = self.another()?;
         let (answer, wait) = oneshot::channel();
-        let question: Question = Box::new(move |view| {
-            drop(place);
+        let work = move || {
             // Nobody waits any more: not an error.
-            let _ = answer.send(question(view));
-        });
-        let questions = self.questions.as_ref().ok_or_else(closed)?;
-        questions.send(question).map_err(|_| closed())?;
+            let _ = answer.send(question(&mut view));
+        };
+        let name = "store-read".to_owned();
+        let thread = thread::Builder::new().name(name).spawn(work);
+        thread.map_err(|why| StoreError::Unavailable(why.to_string()))?;
         wait.await.map_err(|_| closed())?
+    }
+
+    fn another(&self) -> Result<View, StoreError> {
+        let view = self.location.view();
+        view.map_err(|why| StoreError::Unavailable(why.to_string()))
     }
 }
 
-/// Ends the thread before the store counts as closed, so that the file can be moved or opened anew.
-impl Drop for Asker {
+impl Lent<'_> {
+    pub(crate) fn ask<T>(
+        &mut self,
+        question: impl FnOnce(&mut View) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.view.as_mut().map_or_else(|| Err(closed()), question)
+    }
+}
+
+/// Puts the view back, with no moment begun. One of a question that broke is closed.
+impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        self.questions = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic of that thread was answered to whoever asked.
-            let _ = thread.join();
+        if let Some(mut view) = self.view.take()
+            && !thread::panicking()
+            && view.end_any_moment()
+        {
+            let mut idle = self.views.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push(view);
         }
     }
 }

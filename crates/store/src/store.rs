@@ -6,7 +6,7 @@ use crate::id::MailwardId;
 use crate::ledger::{Ledger, LedgerKey};
 use crate::memory::MemoryDisk;
 use crate::rates::Rates;
-use crate::reader::Asker;
+use crate::reader::Views;
 use crate::record::{Ending, Page, Record, Since, Stored, Summary};
 use crate::rows::{EndingRow, RecordRows};
 use crate::sqlite;
@@ -35,8 +35,7 @@ pub struct Store {
 /// answer; what is written lazily may be up to 100 ms late.
 #[derive(Debug)]
 pub struct Reader {
-    pub(crate) asker: Asker,
-    pub(crate) location: Location,
+    pub(crate) views: Views,
 }
 
 impl Store {
@@ -174,13 +173,13 @@ impl Store {
 
 impl Reader {
     fn at(location: Location) -> Result<Reader, OpenError> {
-        let asker = Asker::over(location.view()?)?;
-        Ok(Reader { asker, location })
+        let views = Views::over(location)?;
+        Ok(Reader { views })
     }
 
     /// As [`Store::find`].
     pub async fn find(&self, id: MailwardId) -> Result<Option<Stored>, StoreError> {
-        self.asker
+        self.views
             .ask(move |view| view.find(id))
             .await?
             .map(|rows| rows.read())
@@ -189,18 +188,18 @@ impl Reader {
 
     /// As [`Store::used_octets`].
     pub async fn used_octets(&self) -> Result<u64, StoreError> {
-        self.asker.ask(|view| view.used_octets()).await
+        self.views.ask(|view| view.used_octets()).await
     }
 
     /// As [`Store::recent`].
     pub async fn recent(&self, limit: usize) -> Result<Vec<Summary>, StoreError> {
-        self.asker.ask(move |view| view.recent(limit)).await
+        self.views.ask(move |view| view.recent(limit)).await
     }
 
     /// A page of the messages since a time, from the highest ids down. Each page is as of one moment; a message that
     /// comes between two questions for pages is in neither, and none is in both.
     pub async fn since(&self, since: Since) -> Result<Page, StoreError> {
-        let rows = self.asker.ask(move |view| view.since(since)).await?;
+        let rows = self.views.ask(move |view| view.since(since)).await?;
         let mut page = Page {
             messages: rows.messages,
             deliveries: rows.deliveries,

@@ -16,6 +16,7 @@ pub(crate) use view::View;
 
 use state::State;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 /// What outlives a store in memory, as a disk would.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +36,24 @@ impl MemoryDisk {
     /// From now on every question fails for this reason; `None` ends it.
     pub fn fail_reads(&self, why: Option<&str>) {
         self.lock().fail_reads = why.map(str::to_owned);
+    }
+
+    /// From now on an answer comes only after the caller was asked again so many times.
+    pub fn delay_answers(&self, polls: u32) {
+        self.lock().delay_polls = polls;
+    }
+
+    pub(crate) async fn pause(&self) {
+        let mut left = self.lock().delay_polls;
+        std::future::poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready(());
+            }
+            left -= 1;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     /// No code that holds the lock can leave the state half changed in a way that matters to a test.

@@ -41,6 +41,7 @@ pub(super) type Vote = (i64, i64, bool);
 pub(super) struct State {
     pub(super) fail_writes: Option<String>,
     pub(super) fail_reads: Option<String>,
+    pub(super) delay_polls: u32,
     in_use: bool,
     pub(super) messages: BTreeMap<MailwardId, Message>,
     ledger: HashMap<LedgerKey, Entry>,

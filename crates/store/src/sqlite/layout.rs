@@ -1,6 +1,7 @@
 //! Tables, versions, and how a file is opened.
 
 use crate::error::OpenError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -217,6 +218,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
          PRAGMA journal_size_limit = {LOG_OCTETS_KEPT};"
     ))?;
     migrate(&mut db, found)?;
+    // What a step asked was asked of other tables.
+    db.flush_prepared_statement_cache();
     // What a crash left in the log is moved and synced first. After a sync that failed nobody knows how much of the
     // log is on disk, so nothing new shall stand behind it.
     db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
@@ -326,9 +329,15 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
         1..DATABASE_OCTETS_MIN => return Err(OpenError::NotADatabase),
         _ => {}
     }
-    let db = Connection::open_with_flags(path, flags)?;
+    #[cfg_attr(not(test), expect(unused_mut, reason = "a test watches"))]
+    let mut db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(BUSY_MAX)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Else each statement whose parameters may matter to its plan is compiled at each use, since its bindings are cleared
+    // when it goes back to the cache.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    #[cfg(test)]
+    super::compiled::watch(&mut db);
     Ok(db)
 }
 

@@ -13,6 +13,8 @@
 //! the process and of the machine. Not for network file systems, whose locks SQLite cannot trust.
 
 mod audit;
+#[cfg(test)]
+mod compiled;
 mod history;
 mod kept;
 mod layout;

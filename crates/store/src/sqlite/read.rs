@@ -37,14 +37,16 @@ impl View {
         })
     }
 
-    /// All questions until [`View::end_moment`] are as of now. That also saves each of them from locking the log and
+    /// All questions until [`View::end_any_moment`] are as of now. That also saves each of them from locking the log and
     /// from reading anew what the one before had read.
     pub(crate) fn begin_moment(&mut self) -> Result<(), rusqlite::Error> {
         self.db.prepare_cached("BEGIN")?.execute([]).map(|_| ())
     }
 
-    pub(crate) fn end_moment(&mut self) -> Result<(), rusqlite::Error> {
-        self.db.prepare_cached("COMMIT")?.execute([]).map(|_| ())
+    /// Whether no moment is begun any more.
+    pub(crate) fn end_any_moment(&mut self) -> bool {
+        let end = |db: &Connection| db.prepare_cached("COMMIT")?.execute([]);
+        self.db.is_autocommit() || end(&self.db).is_ok()
     }
 
     /// The number of a mailbox that has any rows.

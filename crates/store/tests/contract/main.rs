@@ -27,8 +27,15 @@ impl Place {
         Place::Memory(MemoryDisk::new())
     }
 
-    fn each() -> [Place; 2] {
-        [Place::embedded(), Place::memory()]
+    /// In memory, with answers that take time.
+    fn slow() -> Place {
+        let disk = MemoryDisk::new();
+        disk.delay_answers(3);
+        Place::Memory(disk)
+    }
+
+    fn each() -> [Place; 3] {
+        [Place::embedded(), Place::memory(), Place::slow()]
     }
 
     fn path(dir: &TempDir) -> PathBuf {
@@ -63,6 +70,12 @@ macro_rules! suite {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $claim() {
                 super::$claim(crate::Place::memory()).await;
+            })*
+        }
+        mod slow {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $claim() {
+                super::$claim(crate::Place::slow()).await;
             })*
         }
     };
