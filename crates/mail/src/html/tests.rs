@@ -93,6 +93,19 @@ fn what_a_page_does_by_itself_and_asks_for() {
     assert_eq!(Page::read("&#106ava&#x73;&#x73Q&#;").text, "javassQ&#;");
 }
 
+/// Each token walks over what is open; a page that is made of such tokens is remembered less of, and its text is shown.
+#[test]
+fn a_page_that_is_costly_to_follow_hides_nothing() {
+    let costly = |tokens: usize| {
+        let deep = "<span>".repeat(OPEN_MAX - 6);
+        let page = ["<div style='display:none'>", &deep, &"<b></b>".repeat(tokens / 2), "x"].concat();
+        let page = Page::read(&page);
+        (page.text.trim().to_owned(), page.hidden.trim().to_owned())
+    };
+    assert_eq!(costly(2_000), (String::new(), "x".to_owned()));
+    assert_eq!(costly(20_000), ("x".to_owned(), String::new()));
+}
+
 #[test]
 fn nesting_links_and_tags_are_bounded() {
     let nested = |depth: usize| {

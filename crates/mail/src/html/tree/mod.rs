@@ -24,6 +24,14 @@ const LIST_MAX: usize = 320;
 const ALIKE_MAX: usize = 3;
 /// The adoption agency takes a formatting element out of so many blocks.
 const ADOPTED_MAX: usize = 8;
+/// Elements that a page may make the walks over the stack and the list pass, and so many more for each token; mail that people
+/// write passes twenty a token.
+const PASSED_MAX: usize = 2_000_000;
+const PASSED_PER_TOKEN: usize = 40;
+/// What is remembered from then on.
+const OPEN_MAX_THEN: usize = 16;
+const FORMATTING_MAX_THEN: usize = 2;
+const LIST_MAX_THEN: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Space {
@@ -110,6 +118,11 @@ pub(super) struct Tree {
     has_frames: bool,
     /// More was open than is remembered.
     is_unsure: bool,
+    /// How much more the walks may pass.
+    passes_left: usize,
+    open_max: usize,
+    formatting_max: usize,
+    list_max: usize,
     /// `<select>` takes no other tags than options, as in programs until 2025.
     is_select_old: bool,
     /// It would have mattered whether it does.
@@ -131,6 +144,10 @@ impl Tree {
             may_have_frames: true,
             has_frames: false,
             is_unsure: false,
+            passes_left: PASSED_MAX,
+            open_max: OPEN_MAX,
+            formatting_max: FORMATTING_MAX,
+            list_max: LIST_MAX,
             is_select_old,
             select_matters: false,
         }
@@ -237,8 +254,32 @@ impl Tree {
         }
     }
 
+    /// A token comes, for which the stack and the list may be walked over. A page that is made to be costly by that is
+    /// remembered less of, and from then on nothing is said to be hidden.
+    fn pass(&mut self) {
+        let cost = self.open.len() + self.list.len();
+        self.passes_left = (self.passes_left + PASSED_PER_TOKEN).saturating_sub(cost);
+        if self.passes_left > 0 || self.open_max == OPEN_MAX_THEN {
+            return;
+        }
+        self.is_unsure = true;
+        self.open_max = OPEN_MAX_THEN;
+        self.formatting_max = FORMATTING_MAX_THEN;
+        self.list_max = LIST_MAX_THEN;
+        let too_many = self.open.len().saturating_sub(OPEN_MAX_THEN);
+        for _ in 0..too_many {
+            if let Some(element) = self.open.pop_front() {
+                self.gone(&element);
+            }
+        }
+        self.list.clear();
+        self.marks = 0;
+        self.fewest_marks = 0;
+    }
+
     /// Text is here. Whether it is only blank says much to browsers.
     pub fn text(&mut self, is_blank: bool) {
+        self.pass();
         if is_blank {
             return;
         }
@@ -256,6 +297,7 @@ impl Tree {
 
     /// A start tag. The answer is how the tokenizer goes on.
     pub fn start(&mut self, tag: &Tag, style: Style) -> Option<State> {
+        self.pass();
         let name = tag.name();
         if self.stays_foreign(tag) {
             self.start_foreign(tag, style);
@@ -269,6 +311,7 @@ impl Tree {
 
     /// An end tag.
     pub fn end(&mut self, name: Name) {
+        self.pass();
         if !self.is_in_foreign_content() {
             return self.end_html(name);
         }
@@ -355,7 +398,7 @@ impl Tree {
     }
 
     fn push_element(&mut self, name: Name, space: Space, style: Style) {
-        if self.open.len() >= OPEN_MAX {
+        if self.open.len() >= self.open_max {
             self.is_unsure = true;
             if let Some(element) = self.open.pop_front() {
                 self.gone(&element);
@@ -463,7 +506,7 @@ impl Tree {
     }
 
     fn list_add(&mut self, listed: Listed) {
-        if self.list.len() >= LIST_MAX {
+        if self.list.len() >= self.list_max {
             self.is_unsure = true;
             if matches!(self.list.remove(0), Listed::Mark) {
                 self.close_mark();
@@ -508,7 +551,7 @@ impl Tree {
             && let Some(at) = behind.iter().position(|listed| is_alike(&listed))
         {
             self.list.remove(start + at);
-        } else if behind.len() >= FORMATTING_MAX {
+        } else if behind.len() >= self.formatting_max {
             self.is_unsure = true;
             self.list.remove(start);
         }
