@@ -224,9 +224,13 @@ pub struct RecipientFacts {
     pub has_host_blacklist: bool,
     /// First whitelist entry that fits.
     pub whitelisted: Option<WhitelistHit>,
-    /// It counts even where DMARC shows its name to be forged.
+    /// It counts even where DMARC or SPF shows its name to be forged.
     #[serde(default)]
     pub passes_forged: bool,
+    /// It goes by the reverse-path, and counts only where SPF does not disprove that. False in verdicts of versions that
+    /// did not ask.
+    #[serde(default)]
+    pub whitelist_needs_spf: bool,
     /// The client is one that forwards mail for this domain's users.
     #[serde(default)]
     pub forwarder: Option<ForwarderHit>,
@@ -261,6 +265,7 @@ impl RecipientFacts {
             has_host_blacklist: false,
             whitelisted: None,
             passes_forged: false,
+            whitelist_needs_spf: false,
             forwarder: None,
             zones: Fact::NotAsked,
             listed: None,
@@ -296,7 +301,7 @@ pub enum ListProof {
 pub struct ForwarderHit {
     /// The name or address that stands in the list.
     pub name: Line,
-    /// By its address or its proven reverse name; not by a HELO name alone, which anybody can say.
+    /// By its address or its proven reverse name; not by a HELO name, which only SPF may speak for.
     pub is_proven: bool,
 }
 

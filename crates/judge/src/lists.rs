@@ -46,7 +46,7 @@ pub struct Whitelist {
     pub domains: Arc<Names>,
     /// Local parts of recipients.
     pub recipients: Arc<Names>,
-    /// Reverse-paths and domains that count even where DMARC shows them to be forged.
+    /// Reverse-paths and domains that count even where DMARC or SPF shows them to be forged.
     pub forged: Arc<Names>,
 }
 
@@ -134,7 +134,7 @@ impl BlacklistHit {
 }
 
 impl Whitelist {
-    /// Whether the entry that fits counts even where DMARC shows its name to be forged. One that goes by no sender's
+    /// Whether the entry that fits counts even where DMARC or SPF shows its name to be forged. One that goes by no sender's
     /// name cannot be forged.
     pub fn passes_forged(&self, hit: &WhitelistHit) -> bool {
         match hit {

@@ -11,12 +11,14 @@
 //! - `order`: which reason decides.
 //! - `spare`: what a known sender or an allowed list is spared.
 //! - `texts`: reasons in words.
+//! - `white`: whether a whitelist entry that goes by a name counts.
 
 mod order;
 mod spare;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod white;
 
 pub use crate::disposition::{Disposition, Rejection};
 pub use crate::evidence::Needs;
@@ -30,7 +32,8 @@ use order::{Court, Heard};
 use serde::{Deserialize, Serialize};
 use spare::{acquaintance, spare, spare_list};
 use std::borrow::Cow;
-use texts::{blacklist_text, list_text, user_reason, whitelist_text};
+use texts::{blacklist_text, disproven_text, list_text, trouble_text, user_reason, whitelist_text};
+use white::{NameProof, name_proof};
 
 /// A disposition and all the reasons that were found, decisive or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,12 +94,7 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
 
     // Highest rank first. The first one that acts decides; the rest are kept as overruled.
     let mut court = Court::default();
-    if pass.is_some() {
-        court.hear_above_whitelist(&checks, is_by_name(pass) && !recipient.passes_forged, shadow);
-    }
-    if let Some(hit) = pass {
-        court.hear(Source::WhiteList, whitelist_text(hit), Disposition::Accept, false);
-    }
+    let pass = pass.filter(|hit| hear_whitelist(&mut court, hit, &checks, (message, recipient), shadow));
     if let Some(hit) = &recipient.blacklisted {
         let refuse = Disposition::Reject(Rejection::Policy);
         court.hear(Source::BlackList, blacklist_text(hit), refuse, shadow);
@@ -120,6 +118,33 @@ fn weigh(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) ->
         court.needs.add(Group::Origin);
     }
     court.conclude()
+}
+
+/// The whitelist entry that fits, and what stands above it. False where its name is disproven, so that it does not count.
+fn hear_whitelist(
+    court: &mut Court,
+    hit: &WhitelistHit,
+    checks: &[Heard],
+    (message, recipient): (&MessageFacts, &RecipientFacts),
+    shadow: bool,
+) -> bool {
+    let proof = name_proof(hit, recipient, message);
+    if let NameProof::Disproven(result) = proof {
+        court.note(Source::WhiteList, disproven_text(hit, result), Effect::Evidence);
+        return false;
+    }
+    court.hear_above_whitelist(checks, is_by_name(Some(hit)) && !recipient.passes_forged, shadow);
+    match proof {
+        NameProof::Open => court.needs.add(Group::Origin),
+        NameProof::Trouble(why) => {
+            court.hear(Source::WhiteList, trouble_text(), Disposition::Defer, shadow);
+            // What the sender is not told.
+            court.note(Source::WhiteList, why, Effect::Evidence);
+        }
+        NameProof::Holds | NameProof::Disproven(_) => {}
+    }
+    court.hear(Source::WhiteList, whitelist_text(hit), Disposition::Accept, false);
+    true
 }
 
 /// A whitelist entry of a sender or domain speaks for a name that may be forged.

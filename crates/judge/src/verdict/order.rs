@@ -145,7 +145,8 @@ impl Court {
         self.note(source, text, effect);
     }
 
-    fn note(&mut self, source: Source, text: Line, effect: Effect) {
+    /// A reason that decides nothing.
+    pub fn note(&mut self, source: Source, text: Line, effect: Effect) {
         self.reasons.push(Reason { source, text, effect });
     }
 

@@ -4,6 +4,7 @@ mod case;
 mod properties;
 mod replay;
 mod surroundings;
+mod white;
 
 use super::*;
 use crate::auth::author::Author;

@@ -1,5 +1,6 @@
 //! Reasons in words, as far as they are not a check's.
 
+use crate::auth::spf::SpfResult;
 use crate::evidence::{ListHit, ListProof, MessageFacts, UserStanding};
 use crate::lists::{BlacklistHit, WhitelistHit};
 use mail::Line;
@@ -45,4 +46,14 @@ pub(super) fn whitelist_text(hit: &WhitelistHit) -> Line {
         WhitelistHit::Recipient(local) => format!("Recipient {local} accepts all mail"),
     };
     Line::reason(text.as_bytes())
+}
+
+/// An entry that does not count, for its name is disproven.
+pub(super) fn disproven_text(hit: &WhitelistHit, result: SpfResult) -> Line {
+    Line::reason(format!("{}, but SPF says {result} for this client", whitelist_text(hit)).as_bytes())
+}
+
+/// What the sender is told where SPF cannot say whether an entry counts.
+pub(super) fn trouble_text() -> Line {
+    Line::literal("SPF of the sender cannot be checked now, please try again later")
 }

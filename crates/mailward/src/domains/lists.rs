@@ -16,7 +16,8 @@ pub(super) const LOOKED_INTO_MAX: usize = 1000;
 /// The directory of whitelists.
 const WHITELIST: &str = "whitelisted";
 
-/// The names in one directory whose file says `forged = "pass"`: they count even where DMARC shows them to be forged.
+/// The names in one directory whose file says `forged = "pass"`: they count even where DMARC or SPF shows them
+/// to be forged.
 fn forged_in(
     tree: &mut Tree,
     dir: &Path,

@@ -10,7 +10,7 @@ use super::{Defaults, Fault, checks, zones};
 use crate::client::Client;
 use crate::relay::next_hop::NextHop;
 use judge::auth::dkim::DkimResult;
-use judge::auth::spf::SpfResult;
+use judge::auth::spf::{Spf, SpfResult};
 use judge::dnsbl::Zone;
 use judge::evidence::{ForwarderHit, ListHit, ListProof, MessageFacts, RecipientFacts, UserStanding};
 use judge::lists::{Blacklist, BlacklistHit, Forwarders, Names, Probe, Whitelist, WhitelistHit};
@@ -202,7 +202,7 @@ impl DomainView {
         )
     }
 
-    /// Whether a whitelist entry counts even where DMARC shows its name to be forged: its file says `forged = "pass"`.
+    /// Whether a whitelist entry counts even where DMARC or SPF shows its name to be forged: its file says `forged = "pass"`.
     pub fn passes_forged(&self, hit: &WhitelistHit) -> bool {
         self.parts.whitelist.passes_forged(hit) || self.everywhere.whitelist.passes_forged(hit)
     }
@@ -233,6 +233,7 @@ impl DomainView {
             blacklisted: self.blacklisted(&probe),
             has_host_blacklist: self.parts.blacklist.has_hosts() || self.everywhere.blacklist.has_hosts(),
             passes_forged: whitelisted.as_ref().is_some_and(|hit| self.passes_forged(hit)),
+            whitelist_needs_spf: matches!(whitelisted, Some(WhitelistHit::Sender(_) | WhitelistHit::Domain(_))),
             whitelisted,
             ..RecipientFacts::unasked(address, mailbox, user)
         }
@@ -265,9 +266,11 @@ impl DomainView {
         if let Some(name) = name.filter(|name| forwarders.matches_name(name.as_str())) {
             return Some(hit(name.as_str(), true));
         }
-        // Who has another name, and proves it, is not whom it says in HELO.
+        // Who has another name, and proves it, is not whom it says in HELO. Anybody can say one, so its owner must vouch.
         let helo = facts.helo.as_str();
-        (name.is_none() && forwarders.matches_name(helo)).then(|| hit(helo, false))
+        let vouches = |spf: &Spf| spf.result == SpfResult::Pass;
+        let is_vouched_for = name.is_none() && facts.origin.spf_helo.found().is_some_and(vouches);
+        (is_vouched_for && forwarders.matches_name(helo)).then(|| hit(helo, false))
     }
 
     /// A mailing list that may write here and vouches for the message.

@@ -260,6 +260,7 @@ fn recipient_facts() -> impl Strategy<Value = RecipientFacts> {
                     blacklisted,
                     whitelisted,
                     passes_forged,
+                    whitelist_needs_spf: !passes_forged,
                     forwarder,
                     zones,
                     listed,

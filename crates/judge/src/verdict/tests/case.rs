@@ -333,6 +333,11 @@ impl Case {
         self.with(|case| case.recipient.whitelisted = Some(WhitelistHit::Sender(line("ann@ann.example"))))
     }
 
+    /// By a name that counts only where SPF does not disprove it.
+    pub fn white_if_not_disproven(self) -> Case {
+        self.white_name().with(|case| case.recipient.whitelist_needs_spf = true)
+    }
+
     pub fn black(self) -> Case {
         self.with(|case| case.recipient.blacklisted = Some(BlacklistHit::Ip(case.message.client)))
     }

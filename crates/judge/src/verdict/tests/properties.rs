@@ -63,7 +63,7 @@ prop_compose! {
             any_fact(vec![links(""), links(DECEIT), links(ELSEWHERE)])),
         junk in any_fact(vec![junk(1), junk(90), junk(99)]),
         are_listed in any::<[bool; 3]>(),
-        white in 0..5_u8,
+        white in 0..6_u8,
         [is_black, is_unknown, has_shadow, of_list] in proptest::array::uniform4(proptest::bool::weighted(0.15)),
         [passes_forged, whitelist_unknown_users, good_helo, has_date, has_zones] in any::<[bool; 5]>(),
         rules in proptest::collection::vec(any_rule(), Check::ALL.len()),
@@ -77,6 +77,7 @@ prop_compose! {
         case = match white {
             0 => case.white_ip(),
             1 => case.white_name(),
+            2 => case.white_if_not_disproven(),
             _ => case,
         };
         if is_black {

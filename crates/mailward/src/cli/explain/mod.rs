@@ -172,6 +172,7 @@ pub(super) fn recipient(out: &mut String, facts: &RecipientFacts) {
         has_host_blacklist: _,
         whitelisted: _,
         passes_forged: _,
+        whitelist_needs_spf: _,
         forwarder,
         zones,
         listed,

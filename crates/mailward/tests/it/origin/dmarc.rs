@@ -146,13 +146,26 @@ fn a_whitelist_entry_by_name_does_not_cover_a_forged_name() {
         CHECK,
         "example.com/whitelisted/senders/ann@bank.example",
         "example.com/whitelisted/ips/198.51.100.99",
-        "example.com/checks/spf",
+        "spf.example/users/valid/foo",
+        "spf.example/checks/spf",
+        "spf.example/whitelisted/senders/ann@bank.example",
+        "own.example/users/valid/foo",
+        "own.example/checks/spf",
+        "own.example/whitelisted/senders/ann@bank.example=forged = \"pass\"",
     ];
     let world = World::start(&zones(), &files);
     let said = world.refused(STRANGER, &mail_from("ann@bank.example"));
     assert!(said.starts_with("5.7.26 "), "{said}");
-    // Proven, it is worth something: SPF alone would have refused it.
-    assert_eq!(world.send(STRANGER, &signed_mail_from("ann@bank.example")).code, 250);
+    // The author proves itself, and yet the entry goes by the reverse-path, which SPF disproves: with a known address there,
+    // anybody's mail was let in.
+    let mut signed = signed_mail_from("ann@bank.example");
+    signed.rcpts = vec!["foo@spf.example".into()];
+    let said = world.refused(STRANGER, &signed);
+    assert!(said.contains("SPF failure ann@bank.example - fail"), "{said}");
+    assert_eq!(world.send(BANK, &signed).code, 250);
+    // An entry's own file may say otherwise.
+    signed.rcpts = vec!["foo@own.example".into()];
+    assert_eq!(world.send(STRANGER, &signed).code, 250);
     // Addresses are not forged.
     assert_eq!(world.send("198.51.100.99", &mail_from("ann@bank.example")).code, 250);
 }

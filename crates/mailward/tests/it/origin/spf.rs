@@ -18,7 +18,10 @@ fn zones() -> Vec<Zone> {
             "@ TXT \"v=spf1 exp=why.told.example -all\"\nwhy TXT \"%{i} is none of ours\"\n",
         ),
         Zone::new("iki.fi", "mx A 198.51.100.77\n"),
-        Zone::new("forward.example", "mx A 198.51.100.78\nmx TXT \"v=spf1 a -all\"\n"),
+        Zone::new(
+            "forward.example",
+            "mx A 198.51.100.78\nmx TXT \"v=spf1 a -all\"\nout TXT \"v=spf1 ip4:198.51.100.66 -all\"\n",
+        ),
         Zone::new(
             "100.51.198.in-addr.arpa",
             "77 PTR mx.iki.fi.\n78 PTR mx.forward.example.\n",
@@ -123,9 +126,12 @@ fn those_who_forward_mail_are_excused() {
         "by its address"
     );
     assert_eq!(send("198.51.100.77", "mx.iki.fi", "foo@own.example").code, 550);
-    // By the HELO name too, unless its owner says that it is not the client's.
-    assert_eq!(send(STRANGER, "b.forward.example", "foo@own.example").code, 250);
+    // By the HELO name only where its owner says that it is the client's. It was enough that no owner said no, so anybody
+    // who said a name below iki.fi passed.
+    assert_eq!(send(STRANGER, "out.forward.example", "foo@own.example").code, 250);
+    assert_eq!(send(STRANGER, "b.forward.example", "foo@own.example").code, 550);
     assert_eq!(send(STRANGER, "mx.forward.example", "foo@own.example").code, 550);
+    assert_eq!(send(STRANGER, "mail.iki.fi", "foo@example.com").code, 550);
     // A list for all domains replaces the usual one too, and holds beside a domain's own.
     drop(world);
     let files = [
