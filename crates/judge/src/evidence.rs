@@ -42,6 +42,12 @@ pub struct MessageFacts {
     /// How the client kept to the order of speech.
     #[serde(default)]
     pub conduct: Conduct,
+    /// The id of an earlier passage through this gateway, by an `X-Mailward-Id` with our seal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_before: Option<Line>,
+    /// The first of the fields that came with it and were taken out, since they claimed to be ours or a filter's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<Line>,
     /// What the header and body say; `None` where only an envelope is judged.
     pub content: Option<ContentFacts>,
     /// Who really sent it.
@@ -66,6 +72,8 @@ impl MessageFacts {
             tls: None,
             login: None,
             conduct: Conduct::default(),
+            passed_before: None,
+            removed: Vec::new(),
             content: None,
             origin: Origin::default(),
             virus: Fact::NotAsked,

@@ -9,14 +9,17 @@ pub struct Client {
     pub address: IpAddr,
     /// Nobody said who the client is, and the address is that of a proxy that speaks for it.
     pub is_unknown: bool,
+    /// It is one of `relay_networks`.
+    pub is_relayed: bool,
 }
 
 impl Client {
-    /// A client with this address.
+    /// A client with this address, which is none of `relay_networks`.
     pub fn at(address: IpAddr) -> Client {
         Client {
             address: address.to_canonical(),
             is_unknown: false,
+            is_relayed: false,
         }
     }
 

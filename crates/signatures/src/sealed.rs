@@ -63,6 +63,21 @@ impl<'a> Sealed<'a> {
         BodyHasher::new(of_both.map(|coverage| (coverage.body, coverage.length)))
     }
 
+    /// The places in the header of the fields that a signature covers (RFC 6376 §5.4.2); signatures are counted from 0, as
+    /// [`dkim::verify`](crate::dkim::verify) tells of them. None where it cannot be read.
+    pub fn covered(&self, signature: usize) -> Vec<usize> {
+        let reading = self.signatures.get(signature);
+        let signature = reading.and_then(|reading| reading.signature.as_ref().ok());
+        signature.map_or_else(Vec::new, |signature| {
+            self.index.places(&signature.coverage.names, signature.common.place)
+        })
+    }
+
+    /// How many signatures there are, as far as they are told of.
+    pub fn signatures(&self) -> usize {
+        self.signatures.len()
+    }
+
     /// Whether there is nothing to verify: no signature and no ARC set.
     pub fn is_empty(&self) -> bool {
         self.signatures.is_empty() && matches!(self.chain, Chain::None)

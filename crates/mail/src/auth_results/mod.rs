@@ -2,7 +2,8 @@
 //!
 //! - [`AuthResults`] writes ours: folded, and with nothing foreign in it that could be read as something else.
 //! - [`parse`] and [`parse_arc`] read those of others, leniently, within limits.
-//! - [`claims_authserv_id`] finds those that speak in our name, also where they cannot be read.
+//! - [`claims_authserv_id`], [`claims_arc_authserv_id`] and [`names_receiver`] find those that speak in our name, also where
+//!   they cannot be read.
 
 mod claim;
 mod read;
@@ -11,7 +12,7 @@ mod tests;
 mod token;
 mod write;
 
-pub use claim::claims_authserv_id;
+pub use claim::{claims_arc_authserv_id, claims_authserv_id, names_receiver};
 pub use read::{ParsedResult, ParsedResults, Property, arc_instance, parse, parse_arc};
 pub use token::AuthResultsError;
 pub use write::{AuthResults, Encoding, Finding};

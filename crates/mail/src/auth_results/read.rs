@@ -86,7 +86,7 @@ pub fn arc_instance(value: &[u8]) -> Result<u32, AuthResultsError> {
 }
 
 /// The instance; the cursor stands behind its semicolon.
-fn instance(value: &[u8]) -> Result<(u32, Cursor<'_>), AuthResultsError> {
+pub(super) fn instance(value: &[u8]) -> Result<(u32, Cursor<'_>), AuthResultsError> {
     let mut cursor = Cursor::new(value);
     cursor.skip_cfws()?;
     let is_instance = cursor.keyword() == "i";

@@ -256,6 +256,11 @@ fn claims_to_be_ours_are_found() {
         "mx(.site.example x; dkim=pass",
         "mx\\.site.example; none",
         "=mx.site.example; none",
+        // An empty first part ended the search, so that the name behind it stayed.
+        "; mx.site.example; dkim=pass",
+        ";;(x);\r\n \"\" ; \"MX.site.example\" 1; none",
+        "(mx.other.example); mx.site.example; none",
+        ";(mx.site.example; dkim=pass",
     ] {
         assert!(claims_authserv_id(value.as_bytes(), OURS), "{value:?}");
     }
@@ -276,10 +281,63 @@ fn the_fields_of_others_are_left_alone() {
         "other.example (mx.site.example); none",
         "other.example 1 (x\\) mx.site.example); none",
         "spf=pass (x) smtp.mailfrom=other.example; dkim=pass header.d=mx.site.example",
+        "; other.example; dkim=pass header.d=mx.site.example",
+        ";",
+        "\"\"",
     ] {
         assert!(!claims_authserv_id(value.as_bytes(), OURS), "{value:?}");
     }
     assert!(!claims_authserv_id(b"mx.site.example; none", ""));
+}
+
+#[test]
+fn claims_of_arc_stand_behind_the_instance() {
+    for value in [
+        "i=1; mx.site.example; dkim=pass",
+        " I = 2 (x) ; \"mx.\\site.example\" 1; none",
+        "i=1;; mx.site.example; none",
+        "i=1; mx(c).site.example; none",
+        // No instance, or none that counts.
+        "mx.site.example; none",
+        "i=0; mx.site.example; none",
+        "i=51; (c) MX.site.example; none",
+    ] {
+        assert!(claims_arc_authserv_id(value.as_bytes(), OURS), "{value:?}");
+    }
+    for value in ["i=1; other.example; dkim=pass header.d=mx.site.example", "i=1", ""] {
+        assert!(!claims_arc_authserv_id(value.as_bytes(), OURS), "{value:?}");
+    }
+    assert!(!claims_arc_authserv_id(b"i=1; mx.site.example; none", ""));
+}
+
+/// The name was looked for as it is, so a comment or a backslash in it was enough to pass.
+#[test]
+fn rfc7208_9_1_a_receiver_is_known_in_any_spelling() {
+    for value in [
+        "pass (x) receiver=mx.site.example; identity=mailfrom",
+        "pass (MX.Site.Example: domain of a@b.example designates 192.0.2.1) client-ip=192.0.2.1",
+        "pass receiver=\"mx.site.example\"",
+        "pass receiver=\"mx.si\\te.example\"",
+        "pass receiver=mx(c).site(c(c)).example",
+        "pass receiver=mx.\r\n\tsite.example",
+        "pass receiver=ｍｘ.site.example; identity=helo",
+        "pass (ｍｘ.\"site\".example: x)",
+    ] {
+        assert!(names_receiver(value.as_bytes(), OURS), "{value:?}");
+    }
+    for value in [
+        "pass (x) receiver=relay.other.example; envelope-from=\"a@site.example\"",
+        "pass receiver=ｍｙ.site.example",
+        "pass",
+        "",
+    ] {
+        assert!(!names_receiver(value.as_bytes(), OURS), "{value:?}");
+    }
+    assert!(names_receiver(
+        "pass receiver=bücher.example".as_bytes(),
+        "xn--bcher-kva.example"
+    ));
+    assert!(!names_receiver(b"pass receiver=mx.site.example", ""));
 }
 
 const METHODS: [(&str, &str); 4] = [
@@ -313,6 +371,12 @@ proptest! {
         }
         let _ = parse_arc(&value);
         let _ = claims_authserv_id(&value, OURS);
+        // Whatever stands in front of a claim that is empty, it stays a claim.
+        let claim = [b";", value.as_slice()].concat();
+        prop_assert!(!claims_authserv_id(&value, OURS) || claims_authserv_id(&claim, OURS));
+        let of_arc = [b"i=1;", value.as_slice()].concat();
+        prop_assert_eq!(claims_authserv_id(&value, OURS), claims_arc_authserv_id(&of_arc, OURS));
+        let _ = (claims_arc_authserv_id(&value, OURS), names_receiver(&value, OURS));
     }
 
     #[test]

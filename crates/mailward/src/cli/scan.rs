@@ -64,8 +64,7 @@ pub(super) struct Options {
 
 /// By what all messages are judged.
 struct Bench {
-    /// Nothing is asked about a client that nobody named.
-    client: Option<IpAddr>,
+    client: Client,
     helo: Line,
     from: Option<ReversePath>,
     address: Address,
@@ -185,7 +184,7 @@ impl Bench {
             policy.checks.rules.set(Check::Helo, None);
         }
         Ok(Bench {
-            client: options.client_ip.map(|ip| ip.to_canonical()),
+            client: client(options.client_ip, &config),
             helo: Line::clean(
                 options.helo.as_deref().unwrap_or("unknown").as_bytes(),
                 mail::limits::HELO_OCTETS_MAX,
@@ -209,19 +208,14 @@ impl Bench {
         };
         let message = Message::parse(&octets);
         let reverse_path = self.from.clone().unwrap_or_else(|| return_path(&message));
-        let octets = as_it_came(&message, self.judgement.own_names()).unwrap_or_else(|| octets.clone());
+        let came = as_it_came(&message, self.judgement.own_names(), &self.client);
+        let octets = came.unwrap_or_else(|| octets.clone());
         let body = Arc::new(Body::from(octets));
         let message = Message::parse(&body.head);
         if let Some((_, reply)) = unfit(&message) {
             return Judged::unfit(reply.to_string());
         }
-        let client = match self.client {
-            Some(address) => Client::at(address),
-            None => Client {
-                address: Ipv4Addr::LOCALHOST.into(),
-                is_unknown: true,
-            },
-        };
+        let client = self.client;
         let incoming = Incoming {
             received_s: self.received_s,
             client,
@@ -232,6 +226,7 @@ impl Bench {
             is_plaintext: false,
             login: None,
             conduct: Conduct::default(),
+            passed_before: None,
             content: Some(Content {
                 message: &message,
                 body: &body,
@@ -275,6 +270,21 @@ impl Bench {
             domain: self.domain.clone(),
             policy,
         }
+    }
+}
+
+/// The client that the command line names. Nothing is asked about one that nobody named.
+fn client(address: Option<IpAddr>, config: &Config) -> Client {
+    match address {
+        Some(address) => Client {
+            is_relayed: config.smtp.is_relayed(address),
+            ..Client::at(address)
+        },
+        None => Client {
+            address: Ipv4Addr::LOCALHOST.into(),
+            is_unknown: true,
+            is_relayed: false,
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every key of the configuration: its text for people, how it is read, how it is printed.
 
 use super::{Config, Listener, ListenerTls, LogFormat, LogLevel, NextHopTls};
+use crate::judgement::FilterField;
 use crate::relay::next_hop::{NextHop, NextHopError};
 use crate::virus::ClamdAddress;
 use judge::checks::{Check, InAll};
@@ -314,6 +315,7 @@ pub(super) const KEYS: &[Key] = &[
     key!("smtp"."hostname", smtp.hostname, |v| host_name(v).map(String::from), |h: &String| Some(quote(h)), "The name in greeting and Received fields. Default: the system's."),
     key!("smtp"."relay_networks", smtp.relay_networks, |v| list(v, "192.0.2.0/24", network), |l: &Vec<_>| print_list(l), "Clients whose mail passes unjudged to `[relay] to`."),
     key!("smtp"."default_domain", smtp.default_domain, |v| host_name(v).map(Some), |d: &Option<mail::Domain>| d.as_ref().map(|d| quote(d.as_str())), "The domain that a bare `postmaster` belongs to. Without it such mail is refused."),
+    key!("smtp"."filter_fields", smtp.filter_fields, |v| list(v, "X-Spam-*", FilterField::parse), |l: &Vec<_>| print_list(l), "Header fields of filters, which are taken out of mail from anybody but `relay_networks`, because filters behind us would believe them. `NAME`, or `NAME*` for all that begin so; one that the author's verified signature covers stays, unless the entry says behind a colon why it goes."),
     key!("smtp"."bare_lf", smtp.bare_lf, |v| word(v, BARE_LF), |b| print_word(BARE_LF, b), "A message by DATA in which an LF stands without a CR. `refuse`: 554, since others may take it for the end of a message that it is not. `normalize`: it is taken, each such LF as the end of a line; nothing but CRLF, dot, CRLF ends it. A CR without LF is refused in any case."),
     key!("smtp"."bdat_bare_lf", smtp.bdat_bare_lf, |v| word(v, BARE_LF), |b| print_word(BARE_LF, b), "The same by BDAT, where the octets are counted and nothing can be taken for an end. A CR without LF becomes a space."),
     key!(

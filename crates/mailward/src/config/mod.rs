@@ -14,6 +14,7 @@ pub use read::Fault;
 pub(crate) use read::nearest;
 
 use crate::domains::Defaults;
+use crate::judgement::FilterField;
 use crate::relay::next_hop::NextHop;
 use crate::virus::ClamdAddress;
 use ipnet::IpNet;
@@ -94,6 +95,8 @@ pub struct Smtp {
     pub relay_networks: Vec<IpNet>,
     /// The domain of a bare `postmaster`.
     pub default_domain: Option<mail::Domain>,
+    /// Fields that filters write, which are taken out of strangers' mail.
+    pub filter_fields: Vec<FilterField>,
     /// What becomes of messages by DATA with a bare LF.
     pub bare_lf: BareLf,
     /// What becomes of messages by BDAT with a bare CR or LF.
@@ -123,6 +126,12 @@ pub enum ListenerTls {
 }
 
 impl Smtp {
+    /// Whether a client is one of `relay_networks`.
+    pub fn is_relayed(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        self.relay_networks.iter().any(|network| network.contains(&client))
+    }
+
     /// All listeners: those of `listen` offer STARTTLS.
     pub fn all_listeners(&self) -> Vec<Listener> {
         let plain = |&address: &SocketAddr| Listener {
@@ -410,6 +419,7 @@ impl Default for Smtp {
             hostname: system_hostname(),
             relay_networks: Vec::new(),
             default_domain: None,
+            filter_fields: FilterField::usual(),
             bare_lf: BareLf::Refuse,
             bdat_bare_lf: BareLf::Normalize,
         }

@@ -121,7 +121,7 @@ impl Copies {
             reverse_path: trace.envelope.reverse_path().clone(),
             subject: raw("Subject"),
             message_id: raw("Message-ID"),
-            fields: kept_fields(message, &removals(message, trace.own)),
+            fields: kept_fields(message, &removals(message, trace.own, &trace.envelope.judged_client())),
             body: body.clone(),
             header_end: body.head.len() - message.body().len(),
             now: trace.now.clone(),

@@ -41,11 +41,7 @@ impl Guest {
     pub fn new(client: IpAddr, config: &Config) -> Guest {
         let client = client.to_canonical();
         Guest {
-            is_relayed: config
-                .smtp
-                .relay_networks
-                .iter()
-                .any(|network| network.contains(&client)),
+            is_relayed: config.smtp.is_relayed(client),
             is_trusted: config.smtp.trusted.iter().any(|network| network.contains(&client)),
             ..Guest::stranger(client)
         }
@@ -231,6 +227,7 @@ impl Envelope {
             is_plaintext: self.is_plaintext(),
             login: self.guest.login.clone(),
             conduct: self.conduct,
+            passed_before: None,
             content: Some(content),
             recipients: std::mem::take(&mut self.recipients),
         }
@@ -246,10 +243,12 @@ impl Envelope {
         )
     }
 
-    fn judged_client(&self) -> Client {
+    /// The client, as a judgement knows it.
+    pub fn judged_client(&self) -> Client {
         Client {
             address: self.guest.client,
             is_unknown: self.guest.is_unknown,
+            is_relayed: self.guest.is_relayed,
         }
     }
 

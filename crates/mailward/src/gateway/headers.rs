@@ -5,7 +5,7 @@ use super::Envelope;
 use crate::judgement::headers::{HeaderChange, Mark, OwnNames, additions};
 use jiff::Zoned;
 use judge::evidence::MessageFacts;
-use mail::{Address, Line};
+use mail::{Address, Line, Message};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -58,6 +58,17 @@ impl Seal {
     pub fn mac(&self, id: &MailwardId) -> String {
         let hash = blake3::keyed_hash(&self.0, id.to_string().as_bytes());
         hash.to_hex()[..20].to_owned()
+    }
+
+    /// The id of a message that came through this gateway before: of the first `X-Mailward-Id` that is sealed.
+    pub fn id_of(&self, message: &Message<'_>) -> Option<Line> {
+        let mut ids = message.fields().iter().filter(|field| field.is("X-Mailward-Id"));
+        ids.find_map(|field| {
+            let value = field.value();
+            let (id, mac) = std::str::from_utf8(&value).ok()?.split_once(' ')?;
+            let id: MailwardId = id.parse().ok()?;
+            (self.mac(&id) == mac.trim()).then(|| Line::from(id.to_string()))
+        })
     }
 }
 

@@ -24,7 +24,7 @@ use crate::body::Body;
 use crate::config::Config;
 use crate::domains::{Domains, Roll, Roots};
 use crate::filter::Filters;
-use crate::judgement::{Content, JudgedRecipient, Judgement};
+use crate::judgement::{Content, Incoming, JudgedRecipient, Judgement};
 use crate::metrics::METRICS;
 use crate::quarantine::{Budget, Quarantine};
 use crate::relay::{Deadline, Relays};
@@ -221,7 +221,10 @@ impl Gateway {
             message: &message,
             body: &body,
         };
-        let incoming = envelope.incoming(received_s, content);
+        let incoming = Incoming {
+            passed_before: self.seal.id_of(&message),
+            ..envelope.incoming(received_s, content)
+        };
         let sources = runtime.judgement.sources(&self.store, &self.filters);
         let judged = runtime.judgement.judge(incoming, sources).await;
         let case = Case {

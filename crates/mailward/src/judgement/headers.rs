@@ -2,39 +2,26 @@
 //! relays writes the block itself; one that cannot, such as a milter, passes the list on.
 //!
 //! On top: what was proven (Authentication-Results, Received-SPF). At the end of the header block, in the order of the
-//! original: `X-HELO`, `X-REMOTE-IP`, ... and the verdict. Fields of these names that come with a message are taken out, for
-//! they would be believed. The trace field of RFC 5321 §4.4 is for whoever relays.
+//! original: `X-HELO`, `X-REMOTE-IP`, ... and the verdict. Fields that come with a message and would be believed to be ours,
+//! or a filter's, are taken out (`foreign`). The trace field of RFC 5321 §4.4 is for whoever relays.
 
+use super::foreign::{FilterField, Sieve};
 use super::proofs;
+use crate::client::Client;
 use judge::evidence::MessageFacts;
 use judge::virus::VirusScan;
-use mail::auth_results::claims_authserv_id;
 use mail::{Address, Domain, Field, Line, Message, ReversePath};
 use std::fmt::Display;
 
-/// Fields that only we may write; `*` at the end stands for any rest.
-const OURS: &[&str] = &[
-    "X-HELO",
-    "X-REMOTE-IP",
-    "X-REMOTE-HOST",
-    "X-MAIL-FROM",
-    "X-RCPT-TO",
-    "X-DOMAIN",
-    "X-LOCALPART",
-    "X-DKIM-RESULT",
-    "X-REJECT-*",
-    "X-MS.com-Virus",
-    "X-Mailward-*",
-    "X-Spam-Flag",
-];
-
-/// By which names this server is known in header fields.
+/// By which names this server is known in header fields, and which fields filters write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnNames {
     /// RFC 8601 §2.5.
     pub authserv_id: String,
     /// Its host name.
     pub hostname: String,
+    /// `[smtp] filter_fields`.
+    pub filter_fields: Vec<FilterField>,
 }
 
 /// One change to the header of a message.
@@ -85,28 +72,14 @@ pub enum Mark {
     },
 }
 
-/// Whether a field of this name is ours alone.
-fn is_ours(name: &[u8]) -> bool {
-    OURS.iter().any(|ours| match ours.strip_suffix('*') {
-        Some(stem) => name
-            .get(..stem.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(stem.as_bytes())),
-        None => name.eq_ignore_ascii_case(ours.as_bytes()),
-    })
+/// The fields that are taken out of a message of which nothing is proven, by their places among those that came.
+pub fn removals(message: &Message<'_>, own: &OwnNames, client: &Client) -> Vec<HeaderChange> {
+    removals_by(&Sieve::new(own, client), message)
 }
 
-/// Whether a field that came with a message is taken out of it, for only we may write it: among them Authentication-Results
-/// that claim to be ours (RFC 8601 §5), and Received-SPF that names our host.
-fn is_removed(field: &Field<'_>, own: &OwnNames) -> bool {
-    is_ours(field.name())
-        || field.is("Authentication-Results") && claims_authserv_id(&field.value(), &own.authserv_id)
-        || field.is("Received-SPF") && names(&field.value(), &own.hostname)
-}
-
-/// The fields that are taken out, by their places among those that came.
-pub fn removals(message: &Message<'_>, own: &OwnNames) -> Vec<HeaderChange> {
+pub(super) fn removals_by(sieve: &Sieve<'_>, message: &Message<'_>) -> Vec<HeaderChange> {
     let fields = message.fields().iter().enumerate();
-    let removed = fields.filter(|(_, field)| is_removed(field, own));
+    let removed = fields.filter(|(place, field)| sieve.removes(*place, field));
     removed.map(|(place, _)| HeaderChange::Remove(place)).collect()
 }
 
@@ -205,9 +178,10 @@ pub fn remote_host(facts: &MessageFacts) -> Line {
     name.map_or(Line::literal("Unknown"), |name| Line::reason(name.as_str().as_bytes()))
 }
 
-/// A message that this gateway delivered, as it came: without what delivery put on top of it and what only we may write.
-/// `None` for any other message: our Received field must name the id of the `X-Mailward-Id` below it.
-pub fn as_it_came(message: &Message<'_>, own: &OwnNames) -> Option<Vec<u8>> {
+/// A message that this gateway delivered, as it came: without what delivery put on top of it and what is taken out of mail
+/// of such a client, which was added behind us. `None` for any other message: our Received field must name the id of the
+/// `X-Mailward-Id` below it.
+pub fn as_it_came(message: &Message<'_>, own: &OwnNames, client: &Client) -> Option<Vec<u8>> {
     let fields = message.fields();
     let last = fields.iter().position(|field| field.is("X-Mailward-Id"))?;
     let (top, rest) = fields.split_at_checked(last + 1)?;
@@ -221,15 +195,12 @@ pub fn as_it_came(message: &Message<'_>, own: &OwnNames) -> Option<Vec<u8>> {
         field.is("Received") && has(&value, &ours) && has(&value, &named)
     };
     top.iter().find(is_ours)?;
-    let kept = rest.iter().filter(|field| !is_removed(field, own));
-    let fields: Vec<&[u8]> = kept.map(Field::raw).collect();
+    let sieve = Sieve::new(own, client).delivered(message);
+    let kept = (last + 1..)
+        .zip(rest)
+        .filter(|(place, field)| !sieve.removes(*place, field));
+    let fields: Vec<&[u8]> = kept.map(|(_, field)| field.raw()).collect();
     Some([&fields.concat(), b"\r\n".as_slice(), message.body()].concat())
-}
-
-/// Whether a name of ours occurs in foreign text, in any case.
-fn names(text: &[u8], ours: &str) -> bool {
-    let text = String::from_utf8_lossy(text).to_ascii_lowercase();
-    !ours.is_empty() && text.contains(&ours.to_ascii_lowercase())
 }
 
 /// `<path>`, as it was written.
@@ -240,47 +211,4 @@ pub fn bracketed(path: &ReversePath) -> Line {
 fn common_domain<'a>(recipients: &[&'a Address]) -> Option<&'a Domain> {
     let first = recipients.first()?.domain()?;
     recipients.iter().all(|r| r.domain() == Some(first)).then_some(first)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_that_only_we_may_write_are_known_in_any_case() {
-        for name in [
-            "x-helo",
-            "X-Reject-Reason",
-            "X-MAILWARD-ANYTHING",
-            "X-Spam-Flag",
-            "x-reject-",
-        ] {
-            assert!(is_ours(name.as_bytes()), "{name}");
-        }
-        for name in ["X-Mailer", "X-Spam-Status", "Received", "X-Reject", "X-HELO2"] {
-            assert!(!is_ours(name.as_bytes()), "{name}");
-        }
-    }
-
-    #[test]
-    fn what_speaks_in_our_name_goes_and_what_others_found_stays() {
-        let own = OwnNames {
-            authserv_id: "id.example".into(),
-            hostname: "mx.example.com".into(),
-        };
-        let text = "Authentication-Results: id.example; spf=pass\r\n\
-                    Received-SPF: pass (x) receiver=MX.example.com; identity=mailfrom\r\n\
-                    Received-SPF: pass (x) receiver=relay.other.example\r\n\
-                    Authentication-Results: mx.example.com; spf=pass\r\n\
-                    X-DKIM-RESULT: pass\r\n\r\n";
-        let message = Message::parse(text.as_bytes());
-        let removals = removals(&message, &own);
-        assert_eq!(removals, [0, 1, 4].map(HeaderChange::Remove));
-        let kept = String::from_utf8(kept_fields(&message, &removals)).unwrap();
-        assert_eq!(
-            kept,
-            "Received-SPF: pass (x) receiver=relay.other.example\r\n\
-             Authentication-Results: mx.example.com; spf=pass\r\n"
-        );
-    }
 }

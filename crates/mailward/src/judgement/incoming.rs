@@ -1,18 +1,20 @@
 //! What a way in knows of a message, and what it gets back.
 
-use super::headers::{HeaderChange, OwnNames, kept_octets, removals};
+use super::foreign::{Sieve, recorded};
+use super::headers::{HeaderChange, OwnNames, kept_octets, removals, removals_by};
 use super::{FactSources, Names, WithoutNames};
 use crate::body::{Body, Spool};
 use crate::client::Client;
 use crate::domains::DomainView;
 use crate::filter::Filters;
+use judge::auth::org::PublicSuffixes;
 use judge::checks::Check;
 use judge::content::{Features, Names as FeatureNames};
 use judge::evidence::{ContentFacts, Fact, Group, MessageFacts, Needs, RecipientFacts, TlsFacts};
 use judge::policy::Policy;
 use judge::verdict::Verdict;
 use mail::smtp::conduct::Conduct;
-use mail::{Line, Message, ReversePath};
+use mail::{Field, Line, Message, ReversePath};
 use std::sync::{Arc, OnceLock};
 use store::{SealedPolicy, Store, StoreError};
 
@@ -34,6 +36,8 @@ pub struct Incoming<'a> {
     pub login: Option<Line>,
     /// How the client kept to the order of the SMTP dialogue; the default is that nothing was noticed.
     pub conduct: Conduct,
+    /// The id that this gateway gave the message when it came before, where its `X-Mailward-Id` is sealed.
+    pub passed_before: Option<Line>,
     /// The message; `None` where only an envelope is judged.
     pub content: Option<Content<'a>>,
     /// For whom it is; each gets a verdict of its own.
@@ -128,14 +132,16 @@ impl<'a> Incoming<'a> {
             is_plaintext,
             login,
             conduct,
+            passed_before,
             content,
             mut recipients,
         } = self;
-        let removals = content.map_or_else(Vec::new, |content| removals(content.message, own));
+        let removals = content.map_or_else(Vec::new, |content| removals(content.message, own, &client));
         let facts = MessageFacts {
             tls,
             login,
             conduct,
+            passed_before,
             content: content.as_ref().map(|content| content.facts(&removals)),
             virus: match sources.scanner {
                 true => Fact::NotAsked,
@@ -163,7 +169,6 @@ impl<'a> Incoming<'a> {
             memory: sources.memory,
             filters: sources.filters,
             is_plaintext,
-            removals,
             features: OnceLock::new(),
             feature_names: OnceLock::new(),
         };
@@ -198,7 +203,6 @@ pub(super) struct Subject<'a> {
     pub filters: Option<&'a Filters>,
     /// It certainly came without encryption.
     pub is_plaintext: bool,
-    removals: Vec<HeaderChange>,
     features: OnceLock<Features>,
     /// The same in words, once somebody asked.
     pub feature_names: OnceLock<FeatureNames>,
@@ -212,18 +216,37 @@ impl Subject<'_> {
 
     /// What comes of it. What a message is made of is worth keeping where somebody may label it later: a user whose
     /// domain asks the content filter.
-    pub fn judged(self, facts: MessageFacts, recipients: Vec<JudgedRecipient>) -> Judged {
+    ///
+    /// What of its header goes is known now that it is known what was proven; it was read before, and is recorded.
+    pub fn judged(
+        self,
+        mut facts: MessageFacts,
+        recipients: Vec<JudgedRecipient>,
+        own: &OwnNames,
+        suffixes: &PublicSuffixes,
+    ) -> Judged {
         let may_label =
             |one: &JudgedRecipient| one.facts.user.is_accepted() && one.policy.checks.rules.has(Check::Junk);
         let is_learnable = self.filters.is_some() && recipients.iter().any(may_label);
         if let Some(content) = self.content.filter(|_| is_learnable) {
             self.features(&content);
         }
+        let removals = self.content.map_or_else(Vec::new, |content| {
+            let sieve = Sieve::new(own, &self.client).proven(content.message, &facts.origin, suffixes);
+            facts.removed = recorded(removed(content.message, &sieve));
+            removals_by(&sieve, content.message)
+        });
         Judged {
             facts,
             recipients,
-            removals: self.removals,
+            removals,
             features: self.features.into_inner().filter(|_| is_learnable),
         }
     }
+}
+
+fn removed<'a>(message: &'a Message<'a>, sieve: &Sieve<'_>) -> impl Iterator<Item = &'a Field<'a>> {
+    let fields = message.fields().iter().enumerate();
+    let removed = fields.filter(|(place, field)| sieve.removes(*place, field));
+    removed.map(|(_, field)| field)
 }

@@ -10,18 +10,21 @@
 //!
 //! - `origin`: DNS for who really sent it. `dnsbl`: DNS lists. `memory`: what is remembered of the sender, and how often
 //!   they come. `content`: the content filter, links, the virus scanner.
-//! - [`headers`]: what becomes of the header, as a list of changes. `proofs`: what was proven, as fields.
+//! - [`headers`]: what becomes of the header, as a list of changes. `foreign`: which fields that came with a message go.
+//!   `proofs`: what was proven, as fields.
 //! - `correspondents`: by which names senders and recipients are remembered.
 
 mod content;
 mod correspondents;
 mod dnsbl;
+mod foreign;
 pub mod headers;
 mod incoming;
 mod memory;
 mod origin;
 mod proofs;
 
+pub use foreign::FilterField;
 pub use incoming::{Content, Incoming, Judged, JudgedRecipient, Recipient};
 pub use memory::reputation_of;
 
@@ -161,6 +164,7 @@ impl Judgement {
             own: OwnNames {
                 authserv_id: config.authserv_id().to_owned(),
                 hostname: config.smtp.hostname.clone(),
+                filter_fields: config.smtp.filter_fields.clone(),
             },
             link_readers: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))),
             shared_history: config.reputation.shared,
@@ -227,7 +231,7 @@ impl Judgement {
             policy: recipient.policy,
         });
         let recipients: Vec<JudgedRecipient> = judged.collect();
-        subject.judged(facts, recipients)
+        subject.judged(facts, recipients, &self.own, &self.suffixes)
     }
 
     /// What one recipient's verdict needs, of what can be asked.

@@ -22,6 +22,7 @@ mod early;
 mod evaluate;
 mod file_size;
 mod fixtures;
+mod foreign;
 mod harmless_commands;
 mod held;
 mod hop_tls;

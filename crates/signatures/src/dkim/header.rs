@@ -24,9 +24,24 @@ impl<'a> HeaderIndex<'a> {
     /// Hashes the fields that `names` speak of, in that order. The field at the place `own` is the signature itself, of
     /// which `names` never speak (RFC 6376 §3.5, `h=`).
     pub fn hash(&self, names: &[&[u8]], own: usize, form: Canonicalization, hash: &mut Sha256) {
+        let mut scratch = Vec::with_capacity(1024);
+        self.each(names, own, |field, _| {
+            scratch.clear();
+            form.field(field, &mut scratch);
+            hash.update(&scratch);
+        });
+    }
+
+    /// The places in the header of the fields that `names` speak of, as [`HeaderIndex::hash`] does.
+    pub fn places(&self, names: &[&[u8]], own: usize) -> Vec<usize> {
+        let mut places = Vec::new();
+        self.each(names, own, |_, place| places.push(place));
+        places
+    }
+
+    fn each(&self, names: &[&[u8]], own: usize, mut see: impl FnMut(&Field<'a>, usize)) {
         // How many fields of a name are taken, at the place of the first of that name.
         let mut taken = vec![0_usize; self.fields.len()];
-        let mut scratch = Vec::with_capacity(1024);
         for name in names {
             let start = self
                 .fields
@@ -43,10 +58,8 @@ impl<'a> HeaderIndex<'a> {
                 found => found,
             };
             // §5.4: a name without a field says that there is none; it adds nothing.
-            if let Some((field, _)) = found {
-                scratch.clear();
-                form.field(field, &mut scratch);
-                hash.update(&scratch);
+            if let Some((field, place)) = found {
+                see(field, *place);
             }
         }
     }

@@ -529,6 +529,22 @@ proptest! {
         prop_assert!(!passes, "{:?}", String::from_utf8_lossy(&changed));
     }
 
+    /// Without a field that is told to be covered the signature fails, and without any other it stands.
+    #[test]
+    fn what_is_covered_is_what_cannot_be_taken_away(message in signed_message()) {
+        let zone = zone();
+        let message = ["X-Late: 1\r\nX-Later: 2\r\n", &message].concat();
+        let parsed = Message::parse(message.as_bytes());
+        let sealed = Sealed::read(&parsed);
+        prop_assert_eq!((sealed.signatures(), sealed.covered(1)), (1, vec![]));
+        let covered = sealed.covered(0);
+        for (place, field) in parsed.fields().iter().enumerate() {
+            let rest = message.replacen(std::str::from_utf8(field.raw()).unwrap(), "", 1);
+            let passes = verify(rest.as_bytes(), &zone).iter().any(|found| found.result == DkimResult::Pass);
+            prop_assert_eq!(passes, !covered.contains(&place) && !field.is("DKIM-Signature"), "{}", place);
+        }
+    }
+
     #[test]
     fn any_octets_are_read(octets in proptest::collection::vec(
         prop_oneof![Just(b'\r'), Just(b'\n'), Just(b':'), Just(b' '), Just(b';'), Just(b'='), Just(b'a'), any::<u8>()], 0..300)) {

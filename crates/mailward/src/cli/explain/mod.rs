@@ -72,6 +72,8 @@ pub(super) fn message(out: &mut String, facts: &MessageFacts) {
         tls,
         login,
         conduct: _,
+        passed_before,
+        removed,
         content,
         origin,
         virus,
@@ -114,6 +116,12 @@ pub(super) fn message(out: &mut String, facts: &MessageFacts) {
     origin::links(out, links);
     if let Some(facts) = content {
         self::content(out, facts);
+    }
+    if let Some(id) = passed_before {
+        line(out, "came before", format_args!("through this gateway, as {id}"));
+    }
+    for field in removed {
+        line(out, "removed", field);
     }
 }
 

@@ -121,7 +121,8 @@ fn what_the_listener_stored_is_what_scan_says_of_the_delivered_file() {
         let reply = world.send(client, &mail);
         assert_eq!(reply.code, 250, "{reply:?}\n{}", world.why(&reply));
         let id = reply.id().expect("the reply names the message");
-        let stored: Value = serde_json::from_str(&daemon::said(&world.gateway, &["why", "--json", &id])).expect("JSON");
+        let mut stored: Value =
+            serde_json::from_str(&daemon::said(&world.gateway, &["why", "--json", &id])).expect("JSON");
         let scanned = scanned(&world, &stored, &world.last());
         let told = || {
             format!(
@@ -129,6 +130,10 @@ fn what_the_listener_stored_is_what_scan_says_of_the_delivered_file() {
                 String::from_utf8_lossy(&mail.message[..mail.message.len().min(900)])
             )
         };
+        // What was taken out is in no delivered file.
+        if let Some(facts) = stored["facts"].as_object_mut() {
+            facts.remove("removed");
+        }
         assert_eq!(scanned["facts"], stored["facts"], "{}", told());
         let recipient = &stored["recipients"][0];
         assert_eq!(scanned["recipient"], recipient["facts"], "{}", told());

@@ -78,7 +78,10 @@ fn a_field_that_claims_to_be_ours_is_known_however_it_is_written() {
         ("Authentication-Results: mx.example.com claim=1", true),
         ("Authentication-Results: other.example.com; claim=1", false),
         ("Authentication-Results: mx.example.com.other.example; claim=1", false),
-        ("ARC-Authentication-Results: i=1; mx.example.com; claim=1", false),
+        ("Authentication-Results: ;(x); mx.example.com; claim=1", true),
+        ("Received-SPF: pass (x) receiver=\"mx.exa\\mple.com\"; claim=1", true),
+        ("ARC-Authentication-Results: i=1; mx.example.com; claim=1", true),
+        ("ARC-Authentication-Results: i=1; other.example.com; claim=1", false),
     ] {
         let claimed = Mail {
             message: [claim.as_bytes(), b"\r\n", &mail.message].concat(),
