@@ -76,7 +76,7 @@ impl Line {
 
 /// Characters that a terminal or a browser shows as nothing, or that change the direction of what follows
 /// (Unicode's Default_Ignorable_Code_Point, roughly, and the bidirectional controls).
-fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')

@@ -5,14 +5,16 @@
 //! `plugin`, `next_hop`, `evidence`). A line of `index` is sender, recipient, subject and file name, with tabs between.
 //!
 //! Whatever a sender wrote gives exactly one line in each: line breaks and control characters are removed (a tab,
-//! which mostly stands where a header was folded, becomes a blank), and long values are cut. What is read back is
-//! foreign text all the same, so it is shown only as [`Line`].
+//! which mostly stands where a header was folded, becomes a blank), and long values are cut. Characters that reorder or hide
+//! text are escaped, in `index.json` as JSON has it (`\u202e`), so that what is read back is what was written, and in `index`
+//! as in a [`Line`] (`\u{202e}`). What is read back is foreign text all the same, so it is shown only as [`Line`].
 
 use super::name::{DayName, FileName, Reference};
 use crate::body::Spool;
 use jiff::{Timestamp, Zoned};
-use mail::{Address, Domain, Line, ReversePath};
+use mail::{Address, Domain, Line, ReversePath, is_invisible};
 use serde::{Deserialize, Serialize};
+use std::fmt::Write;
 use std::net::IpAddr;
 
 /// Longest value of an index line, in octets. Addresses are shorter by their type.
@@ -231,11 +233,30 @@ fn value(octets: &[u8]) -> String {
     text.trim().to_owned()
 }
 
+/// With an escape for each character that reorders or hides text.
+fn visible(text: &str, escape: impl Fn(char, &mut String)) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_invisible(c) {
+            true => escape(c, &mut out),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
 impl Record {
     /// The line of `index.json`, with its line end.
     pub fn json_line(&self) -> Vec<u8> {
         // Strings and integers only: this cannot fail, and an empty line would be skipped by every reader.
-        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        let line = serde_json::to_string(self).unwrap_or_default();
+        // Outside of strings JSON is ASCII. RFC 8259 §7: what is past 16 bits is written as its two surrogates.
+        let escape = |c: char, out: &mut String| {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        };
+        let mut line = visible(&line, escape).into_bytes();
         line.push(b'\n');
         line
     }
@@ -249,7 +270,8 @@ impl Record {
             filename,
             ..
         } = self;
-        format!("{from}\t{recipient}\t{subject}\t{filename}\n").into_bytes()
+        let line = format!("{from}\t{recipient}\t{subject}\t{filename}\n");
+        visible(&line, |c, out| out.extend(c.escape_unicode())).into_bytes()
     }
 
     /// Reads a line of `index.json`; `None` if it is damaged. That a line is an object and names its recipient is
@@ -401,6 +423,38 @@ mod tests {
         );
     }
 
+    /// A subject with a direction override stood in both indexes as it came, and whoever looked at one with `less` or in an
+    /// editor saw other text than there was.
+    #[test]
+    fn what_reorders_or_hides_text_is_escaped_in_both_indexes() {
+        let hidden =
+            "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{e0041}";
+        let subject = format!("fdp.{hidden}exe");
+        let path = ReversePath::parse("a\u{202e}b@b.example").unwrap();
+        let mut copy = copy();
+        copy.subject = Some(subject.as_bytes());
+        copy.reverse_path = &path;
+        let record = copy.record(None, &noon("2025-07-31"));
+        let (json, text) = (record.json_line(), record.text_line());
+        for line in [&json, &text] {
+            let line = std::str::from_utf8(line).unwrap();
+            assert!(!line.chars().any(is_invisible), "{line:?}");
+        }
+        let text = String::from_utf8(text).unwrap();
+        assert!(
+            text.contains("<a\\u{202e}b@b.example>") && text.contains("fdp.\\u{61c}\\u{200e}"),
+            "{text}"
+        );
+        let json = String::from_utf8(json).unwrap();
+        assert!(
+            json.contains("a\\u202eb@b.example") && json.contains("\\u2069\\udb40\\udc41exe"),
+            "{json}"
+        );
+        let read = Record::parse(json.as_bytes()).unwrap();
+        assert_eq!((&read, read.subject.as_str()), (&record, subject.as_str()));
+        assert_eq!(entry(read).unwrap().reverse_path, Some(path.clone()));
+    }
+
     #[test]
     fn lines_of_the_original_program_are_entries() {
         let line = br#"{"from":"<>","ip":"192.0.2.1","host":"unknown","helo":"x","reason":"Empty body","subject":"s","recipient":"a@example.com","filename":"1436000000.P3M2Q4.mx.example.com"}"#;
@@ -437,7 +491,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_octets_give_one_line_in_each_index_that_reads_back(
-            subject in proptest::collection::vec(any::<u8>(), 0..3000),
+            subject in prop_oneof![proptest::collection::vec(any::<u8>(), 0..3000),
+                "[\\u{ad}\\u{61c}\\u{202e}\\u{e0001}a\"]{0,1000}".prop_map(String::into_bytes)],
             id in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'\t'), Just(b'"'), any::<u8>()], 0..80),
             host in "[\\x00-\\x7fä\u{2028}\u{202e}]{0,40}",
         ) {
@@ -451,7 +506,7 @@ mod tests {
                 prop_assert!(line.len() <= LINE_OCTETS_MAX);
                 let (end, inside) = line.split_last().unwrap();
                 prop_assert_eq!(*end, b'\n');
-                prop_assert!(!std::str::from_utf8(inside).unwrap().chars().any(|c| c.is_control() && c != '\t'));
+                prop_assert!(!std::str::from_utf8(inside).unwrap().chars().any(|c| c.is_control() && c != '\t' || is_invisible(c)));
             }
             prop_assert_eq!(text.iter().filter(|b| **b == b'\t').count(), 3);
             prop_assert_eq!(&Record::parse(&json).unwrap(), &record);
