@@ -64,7 +64,7 @@ fn normalized_data(stream: &[u8], piece: usize, bounds: Bounds, refusing: Ended)
 
 fn is_plain(text: &[u8]) -> bool {
     let loose = text.iter().filter(|octet| matches!(octet, b'\r' | b'\n')).count();
-    loose == 2 * model::lines(text).len() && (text.is_empty() || text.ends_with(b"\r\n"))
+    !text.contains(&0) && loose == 2 * model::lines(text).len() && (text.is_empty() || text.ends_with(b"\r\n"))
 }
 
 /// The message behind BDAT is what the plain model says, in pieces of any size and chunks of any size.
@@ -119,6 +119,8 @@ pub fn dot_stuffing(octets: &[u8]) {
         line: usize::MAX,
     };
     let expected = model::normalised(text);
+    // What leaves by DATA had no NUL when it was taken; one that is read again gets none.
+    let expected = model::without_nul(&expected);
     assert_eq!(model::by_data(&sent, wide), Some((Ok(expected.clone()), sent.len())));
     let (mut decoder, mut read) = (data::Decoder::new(u64::MAX, usize::MAX, BareLf::Refuse), Vec::new());
     assert_eq!(decoder.feed(&sent, &mut read), (sent.len(), Progress::End(Ok(()))));

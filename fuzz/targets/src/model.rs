@@ -44,8 +44,15 @@ fn verdict(text: &[u8], stands_bare: bool, bounds: Bounds) -> Result<Vec<u8>, Da
     } else if lines(text).iter().any(|line| line.len() + 2 > bounds.line) {
         Err(DataFault::LineTooLong)
     } else {
-        Ok(text.to_vec())
+        Ok(without_nul(text))
     }
+}
+
+/// A space for each NUL.
+pub fn without_nul(text: &[u8]) -> Vec<u8> {
+    text.iter()
+        .map(|&octet| if octet == 0 { b' ' } else { octet })
+        .collect()
 }
 
 /// The octets behind DATA: the first `CRLF . CRLF` ends the message, where a CRLF stands before the octets. What it

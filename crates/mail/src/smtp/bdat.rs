@@ -9,6 +9,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use super::data::{BareLf, DataFault, Tally};
+use super::nul::{Nul, Nuls};
 use memchr::memchr2;
 
 /// How much of a message a BDAT command brings.
@@ -47,6 +48,17 @@ impl Decoder {
             bare_lf,
             tally: Tally::new(size_octets_max, line_octets_max),
         }
+    }
+
+    /// What becomes of a NUL; without it, it is replaced.
+    pub fn with_nul(mut self, nul: Nul) -> Decoder {
+        self.tally.set_nul(nul);
+        self
+    }
+
+    /// Where NULs stood in what was given out.
+    pub fn take_nuls(&mut self) -> Nuls {
+        self.tally.take_nuls()
     }
 
     /// A chunk of so many octets begins. One that goes past the limit is a fault at once, so that nothing is kept of it.
@@ -144,7 +156,7 @@ mod tests {
 
     /// What chunks mean, told in the plainest way.
     fn reference(message: &[u8]) -> (Vec<u8>, bool) {
-        let text = String::from_utf8(message.to_vec()).unwrap();
+        let text = String::from_utf8(message.to_vec()).unwrap().replace('\0', " ");
         let is_bare = text.replace("\r\n", "").contains(['\r', '\n']);
         let plain = |line: &str| {
             let line = line.strip_suffix("\r\n").or(line.strip_suffix('\n')).unwrap_or(line);
@@ -226,6 +238,18 @@ mod tests {
     }
 
     #[test]
+    fn a_nul_is_a_space_or_a_fault() {
+        let message = b"a\0\r\n\0.\r\n";
+        for (nul, verdict) in [(Nul::Replace, Ok(())), (Nul::Refuse, Err(DataFault::Nul))] {
+            for piece in 1..=message.len() {
+                let decoder = Decoder::new(100, 100, BareLf::Refuse).with_nul(nul);
+                let (out, found) = decode(message.chunks(piece), decoder);
+                assert_eq!((&*out, found), (&b"a \r\n .\r\n"[..], verdict));
+            }
+        }
+    }
+
+    #[test]
     fn a_chunk_that_is_too_large_is_known_before_it_comes() {
         let mut decoder = Decoder::new(10, 100, BareLf::Refuse);
         let mut out = Vec::new();
@@ -243,7 +267,7 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_mean_what_the_whole_means(
-            message in proptest::collection::vec(proptest::sample::select(&b"\r\n.ab"[..]), 0..80),
+            message in proptest::collection::vec(proptest::sample::select(&b"\r\n.ab\0"[..]), 0..80),
             piece in 1usize..20,
         ) {
             check(&message, [&*message]);

@@ -609,10 +609,12 @@ mod tests {
         }
     }
 
+    /// With the NULs that were there.
     fn decoded(octets: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        let end = Decoder::new(u64::MAX, usize::MAX, BareLf::Refuse).feed(octets, &mut out);
+        let (mut out, mut decoder) = (Vec::new(), Decoder::new(u64::MAX, usize::MAX, BareLf::Refuse));
+        let end = decoder.feed(octets, &mut out);
         assert_eq!(end, (octets.len(), Progress::End(Ok(()))));
+        decoder.take_nuls().restore(0, &mut out);
         out
     }
 

@@ -3,13 +3,15 @@
 //! One sequence ends it: `CRLF . CRLF`. A CR or LF that stands alone is no line end (§2.3.8) and ends nothing. Whoever
 //! reads such octets otherwise can be made to see a second message, with an envelope that nobody checked, in the text of
 //! the first. So what is given out never holds one: a bare LF comes out as CRLF, a bare CR as a space, as Postfix does it
-//! since 3.9. Whether the message is refused for a bare LF is said by [`BareLf`]; for a bare CR it always is.
+//! since 3.9. Whether the message is refused for a bare LF is said by [`BareLf`]; for a bare CR it always is. A NUL comes out
+//! as a space too ([`Nul`]).
 //!
 //! A message with a fault is read to its end too. It is whole unless it is too large; then nothing more of it is given
 //! out, so memory is bounded by `size_octets_max`.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+use super::nul::{Nul, Nuls};
 use memchr::memchr2;
 
 /// What becomes of a message with an LF that stands without a CR.
@@ -38,6 +40,8 @@ pub(super) struct Tally {
     line_octets: usize,
     size_octets_max: u64,
     line_octets_max: usize,
+    nul: Nul,
+    nuls: Nuls,
 }
 
 /// Whether the message is complete.
@@ -52,6 +56,8 @@ pub enum Progress {
 /// Why a message is refused when it ends. Of several faults the greatest is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DataFault {
+    /// A NUL (RFC 5322 §2.3), where that is refused.
+    Nul,
     /// A line is longer than the limit (RFC 5321 §4.5.3.1.6).
     LineTooLong,
     /// More octets than the limit (RFC 1870 §6.1).
@@ -91,6 +97,17 @@ impl Decoder {
             bare_lf,
             tally: Tally::new(size_octets_max, line_octets_max),
         }
+    }
+
+    /// What becomes of a NUL; without it, it is replaced.
+    pub fn with_nul(mut self, nul: Nul) -> Decoder {
+        self.tally.set_nul(nul);
+        self
+    }
+
+    /// Where NULs stood in what was given out.
+    pub fn take_nuls(&mut self) -> Nuls {
+        self.tally.take_nuls()
     }
 
     /// Consumes `input` up to the end of the message and appends what it stands for to `out`. Returns the number of
@@ -206,7 +223,17 @@ impl Tally {
             line_octets: 0,
             size_octets_max,
             line_octets_max,
+            nul: Nul::default(),
+            nuls: Nuls::default(),
         }
+    }
+
+    pub fn set_nul(&mut self, nul: Nul) {
+        self.nul = nul;
+    }
+
+    pub fn take_nuls(&mut self) -> Nuls {
+        std::mem::take(&mut self.nuls)
     }
 
     pub fn fault(&self) -> Option<DataFault> {
@@ -237,12 +264,19 @@ impl Tally {
 
     /// Counts octets of the message, and appends them to `out` unless it is too large.
     pub fn keep(&mut self, octets: &[u8], out: &mut Vec<u8>) {
-        self.octets = self.octets.saturating_add(octets.len() as u64);
+        let from = self.octets;
+        self.octets = from.saturating_add(octets.len() as u64);
         if self.octets > self.size_octets_max {
             self.found(DataFault::TooLarge);
         }
-        if self.is_whole {
-            out.extend_from_slice(octets);
+        if !self.is_whole {
+            return;
+        }
+        let start = out.len();
+        out.extend_from_slice(octets);
+        let has_nul = self.nuls.replace(from, out.get_mut(start..).unwrap_or_default());
+        if has_nul && self.nul == Nul::Refuse {
+            self.found(DataFault::Nul);
         }
     }
 
@@ -295,7 +329,7 @@ mod tests {
     fn reference(stream: &[u8]) -> Option<Meaning> {
         let stream = [b"\r\n", stream].concat();
         let end = stream.windows(5).position(|w| w == b"\r\n.\r\n")?;
-        let received = std::str::from_utf8(&stream[2..end + 2]).unwrap();
+        let received = std::str::from_utf8(&stream[2..end + 2]).unwrap().replace('\0', " ");
         let breaks = received.replace("\r\n", "");
         let mut text = String::new();
         for line in received.split_terminator('\n') {
@@ -363,6 +397,40 @@ mod tests {
                 check(&stream, || stream.chunks(1));
             }
         }
+    }
+
+    /// The same with NULs in the place of letters: each is a space, never nothing, so `CRLF NUL . CRLF` is no end for whoever
+    /// leaves NULs out.
+    #[test]
+    fn a_nul_is_a_space_in_every_variant() {
+        let alphabet = b"\r\n.\0";
+        for length in 0..=7u32 {
+            for n in 0..4usize.pow(length) {
+                let stream: Vec<u8> = (0..length).map(|digit| alphabet[n / 4usize.pow(digit) % 4]).collect();
+                check(&stream, || stream.chunks(1));
+                check(&stream, || [&*stream]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_nul_is_a_fault_where_it_is_refused_and_the_least_of_all() {
+        let refusing = |line: usize| Decoder::new(100, line, BareLf::Refuse).with_nul(Nul::Refuse);
+        let (out, _, progress) = decode([&b"a\0b\r\n\0.\r\n.\r\n"[..]], refusing(100));
+        assert_eq!(
+            (&*out, progress),
+            (&b"a b\r\n .\r\n"[..], Progress::End(Err(DataFault::Nul)))
+        );
+        let (_, _, progress) = decode([&b"a\0b\n\r\n.\r\n"[..]], refusing(100));
+        assert_eq!(progress, Progress::End(Err(DataFault::BareLineBreak)));
+        let mut decoder = Decoder::new(100, 100, BareLf::Refuse);
+        let mut out = Vec::new();
+        decoder.feed(b"a\0b\r\n.\0\r\n.\r\n", &mut out);
+        decoder.take_nuls().restore(0, &mut out);
+        assert_eq!(
+            out, b"a\0b\r\n\0\r\n",
+            "they stand where they stood, with the dots taken off"
+        );
     }
 
     /// The sequences that smugglers have used: inside of a text, none ends it.

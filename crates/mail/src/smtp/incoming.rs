@@ -3,6 +3,7 @@
 use super::bdat;
 use super::data;
 use super::data::{DataFault, Progress};
+use super::nul::Nuls;
 use crate::reply::Reply;
 
 /// Which message of a session: parts with different numbers belong to different messages.
@@ -91,6 +92,11 @@ impl<D> Incoming<D> {
 }
 
 impl Incoming<data::Decoder> {
+    /// Where NULs stood in the message.
+    pub fn take_nuls(&mut self) -> Nuls {
+        self.decoder.take_nuls()
+    }
+
     /// Consumes from `input`; at the end of the message, the rest of its body or why it fails.
     pub fn feed(&mut self, input: &mut &[u8]) -> Option<Result<Vec<u8>, Failure>> {
         let (consumed, progress) = self.decoder.feed(input, &mut self.body);
@@ -105,6 +111,11 @@ impl Incoming<data::Decoder> {
 }
 
 impl Incoming<bdat::Decoder> {
+    /// Where NULs stood in the message.
+    pub fn take_nuls(&mut self) -> Nuls {
+        self.decoder.take_nuls()
+    }
+
     /// A chunk begins.
     pub fn begin_chunk(&mut self, octets: u64) {
         self.decoder.announce(octets);

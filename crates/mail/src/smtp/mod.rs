@@ -2,6 +2,7 @@
 //!
 //! - [`command`]: the grammar of commands; what is no command is a fact, not a sentence.
 //! - [`data`]: the message behind DATA, read so that nothing but `CRLF . CRLF` ends it. [`bdat`]: the one behind BDAT.
+//! - [`nul`]: what becomes of NUL octets in either, and where they stood.
 //! - [`xclient`]: what a trusted proxy says of the client behind it.
 //! - [`server`]: the session of a server, which asks the gateway where a decision is due.
 //! - [`refusal`]: why a server refuses, for logs and counts.
@@ -18,6 +19,7 @@ pub mod conduct;
 pub mod data;
 mod incoming;
 mod line;
+pub mod nul;
 pub mod refusal;
 pub mod replay;
 mod replies;

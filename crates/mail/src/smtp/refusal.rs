@@ -63,6 +63,8 @@ refusals! {
     LineTooLong = "line_too_long",
     /// The message has a CR or LF that stands alone.
     BareLineBreak = "bare_line_break",
+    /// The message has a NUL.
+    Nul = "nul",
     /// The header of the message is larger than the limit.
     HeaderTooLarge = "header_too_large",
     /// The message goes in circles.
@@ -94,6 +96,7 @@ refusals! {
 impl From<DataFault> for Refusal {
     fn from(fault: DataFault) -> Refusal {
         match fault {
+            DataFault::Nul => Refusal::Nul,
             DataFault::LineTooLong => Refusal::LineTooLong,
             DataFault::TooLarge => Refusal::TooLarge,
             DataFault::BareLineBreak => Refusal::BareLineBreak,

@@ -12,6 +12,7 @@
 //! Panics where the session breaks a promise.
 
 use super::data::BareLf;
+use super::nul::Nul;
 use super::refusal::{Refusal, Refused};
 use super::server::{Ask, Expects, MessageNumber, Part, Session, Settings, Transaction};
 use super::xclient::{Told, XclientAttributes};
@@ -85,6 +86,7 @@ pub fn narrow_settings() -> Settings {
         text_line_max: 30,
         bare_lf: BareLf::Refuse,
         bdat_bare_lf: BareLf::Normalize,
+        nul: Nul::Replace,
     }
 }
 
@@ -179,6 +181,7 @@ impl Replay {
         let breaks = body.windows(2).filter(|pair| pair == b"\r\n").count();
         let loose = body.iter().filter(|octet| matches!(octet, b'\r' | b'\n')).count();
         assert_eq!(loose, 2 * breaks, "a bare CR or LF is left");
+        assert!(!body.contains(&0), "a NUL is left");
         body
     }
 
@@ -198,6 +201,7 @@ impl Replay {
                 transaction,
                 message,
                 body,
+                nuls: _,
             } => {
                 assert!(self.session.transaction().is_none(), "the transaction is not over");
                 let body = self.whole(message, body);

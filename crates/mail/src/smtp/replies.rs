@@ -254,10 +254,16 @@ fn syntax(verb: Verb) -> &'static str {
 
 pub(super) fn message_refused(fault: DataFault, size_octets_max: u64) -> Reply {
     match fault {
+        DataFault::Nul => nul(),
         DataFault::LineTooLong => own(554, (5, 6, 0), "Message has too long a line"),
         DataFault::TooLarge => too_large(size_octets_max),
         DataFault::BareLineBreak => own(554, (5, 5, 2), "Bare CR or LF in message; lines end in CRLF"),
     }
+}
+
+/// RFC 5322 §2.3: a message has no NUL.
+pub fn nul() -> Reply {
+    own(554, (5, 6, 0), "Message has NUL octets")
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::data::BareLf;
 use super::incoming::Incoming;
 pub use super::incoming::{MessageNumber, Part};
 use super::line::{LineReader, RawLine};
+use super::nul::{Nul, Nuls};
 use super::refusal;
 use super::refusal::{Refusal, Refused};
 use super::replies;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub bare_lf: BareLf,
     /// What becomes of a message by BDAT with a bare CR or LF.
     pub bdat_bare_lf: BareLf,
+    /// What becomes of a message with a NUL.
+    pub nul: Nul,
 }
 
 /// One mail transaction (RFC 5321 §3.3), from MAIL on.
@@ -89,8 +92,10 @@ pub enum Ask {
         /// a message that was never completed.
         message: MessageNumber,
         /// The message with the dots taken off, without the parts that [`Session::take_body`] gave; every line ends in
-        /// CRLF.
+        /// CRLF, and a space stands for each NUL.
         body: Vec<u8>,
+        /// Where NULs stood, in octets of all of the message.
+        nuls: Nuls,
     },
     /// The message is complete, and is refused for a fault of its own: may a copy be kept? [`Session::answer`] with
     /// `reply`, or with one that says more, or with a transient one.

@@ -16,6 +16,7 @@
 //! The opinions of the gateway are those of [`super::replay`].
 
 use super::data::BareLf;
+use super::nul::Nul;
 use super::refusal::{Refusal, Refused};
 use super::replay::{Bodies, Manner, Replay};
 use super::server::{Expects, Settings, Transaction};
@@ -36,6 +37,7 @@ pub(super) fn settings() -> Settings {
         text_line_max: 1000,
         bare_lf: BareLf::Refuse,
         bdat_bare_lf: BareLf::Normalize,
+        nul: Nul::Replace,
     }
 }
 

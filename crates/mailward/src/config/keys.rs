@@ -6,6 +6,7 @@ use crate::relay::next_hop::{NextHop, NextHopError};
 use crate::virus::ClamdAddress;
 use judge::checks::{Check, InAll};
 use mail::smtp::data::BareLf;
+use mail::smtp::nul::Nul;
 use std::fmt::Write;
 use std::path::PathBuf;
 use toml::de::DeValue;
@@ -188,6 +189,8 @@ const LEVELS: &[(&str, LogLevel)] = &[
 
 const BARE_LF: &[(&str, BareLf)] = &[("refuse", BareLf::Refuse), ("normalize", BareLf::Normalize)];
 
+const NUL: &[(&str, Nul)] = &[("replace", Nul::Replace), ("refuse", Nul::Refuse)];
+
 const NEXT_HOP_TLS: &[(&str, NextHopTls)] = &[
     ("offer", NextHopTls::Offer),
     ("verify", NextHopTls::Verify),
@@ -318,6 +321,7 @@ pub(super) const KEYS: &[Key] = &[
     key!("smtp"."filter_fields", smtp.filter_fields, |v| list(v, "X-Spam-*", FilterField::parse), |l: &Vec<_>| print_list(l), "Header fields of filters, which are taken out of mail from anybody but `relay_networks`, because filters behind us would believe them. `NAME`, or `NAME*` for all that begin so; one that the author's verified signature covers stays, unless the entry says behind a colon why it goes."),
     key!("smtp"."bare_lf", smtp.bare_lf, |v| word(v, BARE_LF), |b| print_word(BARE_LF, b), "A message by DATA in which an LF stands without a CR. `refuse`: 554, since others may take it for the end of a message that it is not. `normalize`: it is taken, each such LF as the end of a line; nothing but CRLF, dot, CRLF ends it. A CR without LF is refused in any case."),
     key!("smtp"."bdat_bare_lf", smtp.bdat_bare_lf, |v| word(v, BARE_LF), |b| print_word(BARE_LF, b), "The same by BDAT, where the octets are counted and nothing can be taken for an end. A CR without LF becomes a space."),
+    key!("smtp"."nul", smtp.nul, |v| word(v, NUL), |n| print_word(NUL, n), "A message with NUL octets, which no standard allows and programs read differently. `replace`: it is taken, with a space for each; where a signature that verifies would break by it, it is refused. `refuse`: 554, with a copy."),
     key!(
         "tls"."certificate",
         tls.certificate,

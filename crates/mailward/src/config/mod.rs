@@ -19,6 +19,7 @@ use crate::relay::next_hop::NextHop;
 use crate::virus::ClamdAddress;
 use ipnet::IpNet;
 use mail::smtp::data::BareLf;
+use mail::smtp::nul::Nul;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -101,6 +102,8 @@ pub struct Smtp {
     pub bare_lf: BareLf,
     /// What becomes of messages by BDAT with a bare CR or LF.
     pub bdat_bare_lf: BareLf,
+    /// What becomes of messages with a NUL.
+    pub nul: Nul,
 }
 
 /// One address to listen on.
@@ -422,6 +425,7 @@ impl Default for Smtp {
             filter_fields: FilterField::usual(),
             bare_lf: BareLf::Refuse,
             bdat_bare_lf: BareLf::Normalize,
+            nul: Nul::Replace,
         }
     }
 }

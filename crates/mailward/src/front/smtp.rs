@@ -14,6 +14,7 @@ use crate::metrics::METRICS;
 use crate::observe::Turned;
 use jiff::Zoned;
 use mail::proxy;
+use mail::smtp::nul::Nuls;
 use mail::smtp::refusal::Refusal;
 use mail::smtp::server::{Ask, Expects, MessageNumber, Session, Transaction};
 use mail::smtp::xclient::XclientAttributes;
@@ -282,6 +283,8 @@ struct Whole {
     transaction: Transaction,
     number: MessageNumber,
     last: Vec<u8>,
+    /// Where NULs stood in it.
+    nuls: Nuls,
     /// Why it is refused, whoever it is for, and the reply.
     fault: Option<(Refusal, Reply)>,
 }
@@ -419,10 +422,12 @@ impl Visit {
                     transaction,
                     message: number,
                     body: last,
+                    nuls,
                 } => Step::Message(Box::new(Whole {
                     transaction,
                     number,
                     last,
+                    nuls,
                     fault: None,
                 })),
                 Ask::Faulty {
@@ -435,6 +440,7 @@ impl Visit {
                     transaction,
                     number,
                     last,
+                    nuls: Nuls::default(),
                     fault: Some((why, reply)),
                 })),
                 // What stands behind it was sent in the clear, by whom nobody knows.
@@ -512,6 +518,7 @@ impl Visit {
             transaction,
             number,
             last,
+            nuls,
             fault,
         } = whole;
         self.envelope.begin(&transaction);
@@ -526,7 +533,7 @@ impl Visit {
                 return self.session.answer(&reply);
             }
         };
-        let judged = self.judge(envelope, body, fault);
+        let judged = self.judge(envelope, (body, nuls), fault);
         tokio::select! {
             reply = judged => self.session.answer(&reply),
             _ = stop.wait_for(|stop| *stop == Stop::Now) => self.session.shutdown(),
@@ -538,13 +545,14 @@ impl Visit {
     fn judge(
         &self,
         envelope: Envelope,
-        body: Body,
+        (body, nuls): (Body, Nuls),
         fault: Option<(Refusal, Reply)>,
     ) -> impl Future<Output = Reply> + Send + use<> {
         let (gateway, runtime) = (self.gateway.clone(), self.runtime.clone());
         let arrival = Arrival {
             envelope,
             body: Arc::new(body),
+            nuls,
             now: Zoned::now(),
         };
         Box::pin(async move {

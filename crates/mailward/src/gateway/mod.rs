@@ -31,6 +31,7 @@ use crate::relay::{Deadline, Relays};
 use case::{Case, Progress, Target};
 use jiff::Zoned;
 use judge::verdict::{Disposition, Verdict};
+use mail::smtp::nul::Nuls;
 use mail::smtp::refusal::Refusal;
 use mail::{Line, Message, Reply};
 use rejects::{GreylistedOctets, KeptDomains};
@@ -38,6 +39,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use store::{MailwardId, Store};
 use tokio::time::Instant;
+
+/// What is said of a message that was signed with its NULs, which nobody should pass on.
+const SIGNED_NUL: &str = "Message has NUL octets, and a signature that holds only with them";
 
 /// RFC 5321 §6.3: a message with more Received fields than this goes in circles.
 const RECEIVED_MAX: usize = 100;
@@ -75,8 +79,10 @@ pub struct Gateway {
 pub struct Arrival {
     /// Who sent it, to whom.
     pub envelope: Envelope,
-    /// Its octets, with CRLF line ends.
+    /// Its octets, with CRLF line ends, and a space for each NUL.
     pub body: Arc<Body>,
+    /// Where NULs stood in it.
+    pub nuls: Nuls,
     /// When its last octet came.
     pub now: Zoned,
 }
@@ -127,6 +133,7 @@ fn session_settings(config: &Config) -> mail::smtp::server::Settings {
         text_line_max: usize::try_from(limits.text_line_length).unwrap_or(usize::MAX),
         bare_lf: config.smtp.bare_lf,
         bdat_bare_lf: config.smtp.bdat_bare_lf,
+        nul: config.smtp.nul,
     }
 }
 
@@ -210,6 +217,7 @@ impl Gateway {
         let Arrival {
             mut envelope,
             body,
+            nuls,
             now,
         } = arrival;
         let message = Message::parse(&body.head);
@@ -221,6 +229,12 @@ impl Gateway {
             message: &message,
             body: &body,
         };
+        let judgement = &runtime.judgement;
+        let client = envelope.client();
+        if !nuls.is_empty() && judgement.breaks_signature(client, &content, &nuls, received_s).await {
+            let reply = Reply::new(554, (5, 6, 0), Line::literal(SIGNED_NUL));
+            return self.refuse(runtime, &envelope, &body, &now, Refusal::Nul, reply).await;
+        }
         let incoming = Incoming {
             passed_before: self.seal.id_of(&message),
             ..envelope.incoming(received_s, content)

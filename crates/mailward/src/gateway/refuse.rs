@@ -1,4 +1,5 @@
-//! Whole messages that are refused before any check: a bare CR or LF, a line or a header that is too long, too many hops.
+//! Whole messages that are refused before any check: a bare CR or LF, a NUL, a line or a header that is too long, too many
+//! hops.
 //!
 //! A copy is kept for those who would have been asked whether they want it, where it fits the quarantine's budget: users
 //! that there are, and recipients of relayed mail. Past the budget a line in the index is all, and the refusal stands all
@@ -38,7 +39,9 @@ impl Gateway {
     /// Refuses a whole message that the session cannot take.
     pub async fn refuse_message(&self, runtime: &Runtime, arrival: Arrival, why: Refusal, reply: Reply) -> Reply {
         let (started, octets) = (Instant::now(), arrival.body.octets());
-        let Arrival { envelope, body, now } = arrival;
+        let Arrival {
+            envelope, body, now, ..
+        } = arrival;
         let reply = self.refuse(runtime, &envelope, &body, &now, why, reply).await;
         METRICS.answered(&reply, octets, started.elapsed());
         reply

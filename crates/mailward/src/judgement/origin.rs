@@ -1,14 +1,20 @@
 //! DNS for who really sent it.
 
 use super::incoming::{Content, NO_CONTENT, Subject};
-use super::{Judgement, no_dns};
+use super::{Judgement, Names, no_dns};
 use crate::body::Body;
+use futures_util::future::join;
+use judge::auth::arc::ArcResult;
 use judge::auth::author::Author;
+use judge::auth::dkim::DkimResult;
 use judge::auth::iprev::{self, Iprev};
 use judge::evidence::{Fact, MessageFacts, Origin};
+use judge::resolver::{Budgeted, Resolver};
+use mail::smtp::nul::Nuls;
 use mail::{Line, Message};
 use signatures::gather::{self, Asked, Claims};
-use signatures::{BodyHashes, Sealed};
+use signatures::{BodyHashes, Sealed, arc, dkim};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 impl Judgement {
@@ -41,7 +47,7 @@ impl Judgement {
             return Box::pin(self.origin_of_envelope(subject, facts, iprev)).await;
         };
         let sealed = Sealed::read(content.message);
-        let bodies = match hash_body(&sealed, content).await {
+        let bodies = match hash_body(&sealed, content.message, content.body, None).await {
             Ok(bodies) => bodies,
             Err(error) => {
                 tracing::error!(%error, "a message cannot be read back, so nothing of its origin is proven");
@@ -52,6 +58,50 @@ impl Judgement {
         let sample = pct_sample(content.body);
         // Boxed, so that what asks nobody does not carry the room for it about.
         Box::pin(self.prove(subject, facts, (&sealed, &bodies), (iprev, &author, sample))).await
+    }
+
+    /// Whether a signature that verifies over the message as it was sent, with its NULs, does not verify over what is passed
+    /// on, with spaces. Where not all places of NULs are known, any signature counts as one, since nobody can tell.
+    pub async fn breaks_signature(&self, client: IpAddr, content: &Content<'_>, nuls: &Nuls, now_s: i64) -> bool {
+        let mut head = content.body.head.clone();
+        nuls.restore(0, &mut head);
+        let sent = Message::parse(&head);
+        let (as_sent, as_passed_on) = (Sealed::read(&sent), Sealed::read(content.message));
+        if as_sent.is_empty() || !nuls.are_all_known() {
+            return !as_sent.is_empty();
+        }
+        let Some(dns) = &self.dns else { return false };
+        let names = Names::Network(dns);
+        let names = names.within(self.times.proofs, Some(client));
+        let before = self.holding((&as_sent, &sent), content.body, Some(nuls), (now_s, &*names));
+        let after = self.holding((&as_passed_on, content.message), content.body, None, (now_s, &*names));
+        let (before, after) = join(before, after).await;
+        before > after
+    }
+
+    /// How many signatures and chains verify.
+    async fn holding(
+        &self,
+        (sealed, message): (&Sealed<'_>, &Message<'_>),
+        body: &Arc<Body>,
+        nuls: Option<&Nuls>,
+        (now_s, names): (i64, &dyn Resolver),
+    ) -> usize {
+        let bodies = match hash_body(sealed, message, body, nuls).await {
+            Ok(bodies) => bodies,
+            Err(error) => {
+                tracing::error!(%error, "a message cannot be read back, so none of its signatures is verified");
+                return 0;
+            }
+        };
+        let names = Budgeted::new(names, self.questions_max);
+        let (dkim, arc) = join(
+            dkim::verify(sealed, &bodies, now_s, &names),
+            arc::verify(sealed, &bodies, now_s, &names),
+        )
+        .await;
+        let passing = dkim.iter().filter(|found| found.result == DkimResult::Pass).count();
+        passing + usize::from(arc.result == ArcResult::Pass)
     }
 
     /// What an envelope alone proves: the reverse name, SPF and the MX.
@@ -118,21 +168,36 @@ fn pct_sample(body: &Body) -> u8 {
     (u32::from_le_bytes([a, b, c, d]) % 100) as u8
 }
 
-/// What is past the head lies in a file, which is read where waiting for the disk holds nobody up.
-async fn hash_body(sealed: &Sealed<'_>, content: &Content<'_>) -> std::io::Result<BodyHashes> {
+/// What is past the head lies in a file, which is read where waiting for the disk holds nobody up. With `nuls` the body is
+/// hashed as it was sent, which is how `message` is written then.
+async fn hash_body(
+    sealed: &Sealed<'_>,
+    message: &Message<'_>,
+    body: &Arc<Body>,
+    nuls: Option<&Nuls>,
+) -> std::io::Result<BodyHashes> {
     let mut hasher = sealed.hasher();
     if sealed.is_empty() {
         return Ok(hasher.finish());
     }
-    hasher.update(content.message.body());
-    if content.body.tail.is_none() {
+    hasher.update(message.body());
+    if body.tail.is_none() {
         return Ok(hasher.finish());
     }
-    let body = Arc::clone(content.body);
+    let (body, nuls) = (Arc::clone(body), nuls.cloned());
     let rest = move || {
         if let Some(tail) = &body.tail {
+            let mut at = body.head.len() as u64;
             tail.each_block(|block| {
-                hasher.update(block);
+                match &nuls {
+                    None => hasher.update(block),
+                    Some(nuls) => {
+                        let mut sent = block.to_vec();
+                        nuls.restore(at, &mut sent);
+                        hasher.update(&sent);
+                    }
+                }
+                at += block.len() as u64;
                 std::io::Result::Ok(())
             })?;
         }

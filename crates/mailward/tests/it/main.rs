@@ -43,6 +43,7 @@ mod memory;
 mod metrics;
 mod missing;
 mod nexthop;
+mod nul;
 mod observed;
 mod ops;
 mod origin;

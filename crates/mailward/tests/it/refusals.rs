@@ -154,6 +154,18 @@ fn senders() -> Vec<Provocation> {
     ]
 }
 
+fn nul() -> Provocation {
+    Provocation {
+        settings: &[("smtp.nul", "\"refuse\"")],
+        stage: "end of message",
+        talk: |client| data(client, b"Subject: a\r\n\r\none\0two\r\n.\r\n"),
+        reason: "nul",
+        reply: 554,
+        recipients: 1,
+        ..PLAIN
+    }
+}
+
 /// Whole messages, and one that is not.
 fn messages() -> Vec<Provocation> {
     let whole = |reason, talk| Provocation {
@@ -171,6 +183,7 @@ fn messages() -> Vec<Provocation> {
         whole("bare_line_break", |client| {
             data(client, b"Subject: a\r\n\r\none\rtwo\r\n.\r\n")
         }),
+        nul(),
         whole("too_many_hops", |client| {
             let hops = "Received: from a by b; x\r\n".repeat(101);
             data(client, format!("{hops}\r\nx\r\n.\r\n").as_bytes());

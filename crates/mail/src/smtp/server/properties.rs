@@ -111,9 +111,10 @@ fn chunks(text: &[u8], cuts: impl IntoIterator<Item = usize>) -> Vec<u8> {
     out
 }
 
-/// The octets as characters, one each.
+/// The octets as characters, one each, with a space for a NUL.
 fn latin1(octets: &[u8]) -> String {
-    octets.iter().copied().map(char::from).collect()
+    let plain = |octet: &u8| if *octet == 0 { ' ' } else { char::from(*octet) };
+    octets.iter().map(plain).collect()
 }
 
 fn has_bare_line_break(text: &[u8]) -> bool {

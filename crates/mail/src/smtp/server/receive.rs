@@ -10,6 +10,7 @@ use crate::smtp::conduct::Group;
 use crate::smtp::data;
 use crate::smtp::data::DataFault;
 use crate::smtp::incoming::{Failure, Incoming};
+use crate::smtp::nul::Nuls;
 use crate::smtp::refusal::Refusal;
 use crate::smtp::replies;
 
@@ -42,7 +43,8 @@ impl Session {
         }
         self.say(&replies::send_message());
         let settings = &self.settings;
-        let decoder = data::Decoder::new(settings.size_max, settings.text_line_max, settings.bare_lf);
+        let decoder =
+            data::Decoder::new(settings.size_max, settings.text_line_max, settings.bare_lf).with_nul(settings.nul);
         self.stage = Stage::Data(Incoming::new(decoder, self.next_message()));
     }
 
@@ -52,10 +54,11 @@ impl Session {
         };
         let number = incoming.number();
         let end = incoming.feed(input)?;
+        let nuls = incoming.take_nuls();
         // RFC 2920 §3.1: the end of a message may begin a group.
         self.pipelined(Group::GoesOn, !input.is_empty());
         match end {
-            Ok(body) => return self.hand_over(number, body),
+            Ok(body) => return self.hand_over(number, body, nuls),
             Err(Failure::Faulty(fault, body)) => return self.hand_over_faulty(number, body, fault),
             Err(Failure::Fault(fault)) => {
                 let reply = replies::message_refused(fault, self.settings.size_max);
@@ -84,11 +87,12 @@ impl Session {
         Some(transaction)
     }
 
-    fn hand_over(&mut self, message: MessageNumber, body: Vec<u8>) -> Option<Ask> {
+    fn hand_over(&mut self, message: MessageNumber, body: Vec<u8>, nuls: Nuls) -> Option<Ask> {
         Some(Ask::Message {
             transaction: self.ended(false)?,
             message,
             body,
+            nuls,
         })
     }
 
@@ -121,6 +125,7 @@ impl Session {
             let mut incoming = self.chunks.take().unwrap_or_else(|| {
                 let settings = &self.settings;
                 let decoder = bdat::Decoder::new(settings.size_max, settings.text_line_max, settings.bdat_bare_lf);
+                let decoder = decoder.with_nul(settings.nul);
                 Box::new(Incoming::new(decoder, self.next_message()))
             });
             incoming.begin_chunk(chunk.octets);
@@ -179,8 +184,9 @@ impl Session {
                         return None;
                     }
                     Ok(Some(body)) => {
+                        let nuls = incoming.take_nuls();
                         self.chunks = None;
-                        return self.hand_over(number, body);
+                        return self.hand_over(number, body, nuls);
                     }
                     Err(Failure::Faulty(fault, body)) => {
                         self.chunks = None;
