@@ -76,8 +76,8 @@ pub(crate) struct Mark {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum After {
-    /// Labels with ids past this number.
-    Label(i64),
+    /// Labels past an id.
+    Label(Option<MailwardId>),
     /// Mail sent to addresses past domain, local part and organization.
     Sent(String, String, String),
 }
@@ -105,7 +105,7 @@ impl Mark {
     pub(crate) fn begin(mailbox: String) -> Mark {
         Mark {
             mailbox,
-            after: After::Label(-1),
+            after: After::Label(None),
         }
     }
 
@@ -120,7 +120,7 @@ impl Mark {
     pub(crate) fn label(mailbox: String, id: MailwardId) -> Mark {
         Mark {
             mailbox,
-            after: After::Label(id.number()),
+            after: After::Label(Some(id)),
         }
     }
 }

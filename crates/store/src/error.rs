@@ -78,6 +78,13 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// What callers hear when the store is closed.
+    pub(crate) fn closed() -> StoreError {
+        StoreError::Unavailable("the store is closed".to_owned())
+    }
+}
+
 impl OpenError {
     /// The operator's next step.
     pub fn hint(&self) -> Option<&'static str> {

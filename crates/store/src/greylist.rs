@@ -1,7 +1,5 @@
 //! The greylist: who tried, when first, and who came back in time. When that is, the caller knows.
 
-use crate::writer::GreylistTimes;
-
 /// What is greylisted: a hash over domain or network and reverse-path, and the recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GreylistKey(pub(crate) [u8; 16]);
@@ -11,6 +9,13 @@ impl GreylistKey {
     pub fn new(hash: [u8; 16]) -> GreylistKey {
         GreylistKey(hash)
     }
+}
+
+/// When an entry is touched, and how long it lives then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GreylistTimes {
+    pub(crate) now_s: i64,
+    pub(crate) expires_s: i64,
 }
 
 /// An entry of the greylist. All times are seconds since 1970.

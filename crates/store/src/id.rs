@@ -58,6 +58,11 @@ impl MailwardId {
         self.minute() / (24 * 60)
     }
 
+    /// The lowest id of its minute.
+    pub(crate) fn first_of_minute(self) -> MailwardId {
+        MailwardId(self.0 >> CHANCE_BITS << CHANCE_BITS)
+    }
+
     fn minute(self) -> i64 {
         (self.0 >> CHANCE_BITS).cast_signed()
     }

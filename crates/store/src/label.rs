@@ -6,8 +6,8 @@
 //! forgotten.
 
 use crate::error::StoreError;
-use crate::history::IdentityKey;
 use crate::id::MailwardId;
+use crate::keys::IdentityKey;
 use crate::lesson::{self, FeaturesRow};
 use judge::content::Features;
 use judge::reputation::Identity;

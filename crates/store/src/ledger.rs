@@ -32,6 +32,22 @@ pub(crate) struct Entry {
     pub(crate) recipients: Vec<String>,
 }
 
+impl Entry {
+    /// The entry with all that another one of its message knows.
+    pub(crate) fn with(&self, other: &Entry) -> Entry {
+        let mut recipients = self.recipients.clone();
+        let new = other
+            .recipients
+            .iter()
+            .filter(|recipient| !self.recipients.contains(recipient));
+        recipients.extend(new.cloned());
+        Entry {
+            expires_s: self.expires_s.max(other.expires_s),
+            recipients,
+        }
+    }
+}
+
 /// The ledger in memory. It is never behind the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(Mutex<Entries>);

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Names a policy: the first 16 octets of BLAKE3 over its text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyDigest(pub(crate) [u8; 16]);
 
 /// A policy with the text under which it is stored. Made when a domain's rules are read, then shared by all its

@@ -4,7 +4,7 @@
 //! through once what a day allows. Times are rounded to buckets, so a window is a little longer than its name: up to
 //! five seconds for a minute, up to an hour for a day.
 
-use crate::history::key;
+use crate::keys::key;
 use judge::rates::{Amount, Rate, RateNetwork};
 use mail::MailboxId;
 use std::collections::{BTreeSet, HashMap, VecDeque};

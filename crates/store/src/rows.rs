@@ -12,82 +12,121 @@ use judge::reason::{Effect, Reason};
 use judge::verdict::{Disposition, Verdict};
 use mail::{Address, MailboxId, Reply, ReversePath};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
-/// The rows of a record that is to be written.
-#[derive(Debug, Clone)]
-pub(crate) struct RecordRows {
-    pub(crate) id: MailwardId,
+/// What the text of a verdict with a reason in shadow mode holds. In the texts of senders quotes are escaped.
+pub(crate) const SHADOWED: &str = "\"effect\":\"shadowed\"";
+
+/// A record.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RecordRow {
     pub(crate) received_s: i64,
     pub(crate) code_version: String,
+    /// JSON.
     pub(crate) facts: String,
     pub(crate) recipients: Vec<RecipientRow>,
     pub(crate) features: Option<FeaturesRow>,
 }
 
-/// The row of one recipient that is to be written.
-#[derive(Debug, Clone)]
+/// One recipient of a record.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RecipientRow {
+    /// JSON.
     pub(crate) facts: String,
+    /// JSON.
     pub(crate) verdict: String,
-    pub(crate) policy: SealedPolicy,
+    pub(crate) policy: PolicyDigest,
 }
 
-/// The row of an ending.
-#[derive(Debug, Clone)]
+/// A policy.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PolicyRow {
+    /// The day (since 2026) of the youngest record that needs it.
+    pub(crate) used_day: i64,
+    /// JSON.
+    pub(crate) text: String,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct EndingRow {
     pub(crate) took_ms: u32,
+    /// JSON.
     pub(crate) reply: String,
+    /// JSON.
     pub(crate) outcomes: String,
 }
 
-/// The rows of a record as they were found.
-#[derive(Debug)]
-pub(crate) struct FoundRows {
-    pub(crate) id: MailwardId,
-    pub(crate) code_version: String,
-    pub(crate) facts: String,
-    pub(crate) recipients: Vec<FoundRecipient>,
-    pub(crate) ending: Option<EndingRow>,
-}
-
-/// The messages of a page as they were found.
-#[derive(Debug, Default)]
-pub(crate) struct PageRows {
-    pub(crate) messages: u64,
-    pub(crate) deliveries: u64,
-    pub(crate) found: Vec<FoundRows>,
-    pub(crate) next: Option<MailwardId>,
-}
-
-/// The row of one recipient as it was found, with its policy's.
-#[derive(Debug)]
-pub(crate) struct FoundRecipient {
-    pub(crate) facts: String,
-    pub(crate) verdict: String,
-    pub(crate) digest: PolicyDigest,
-    pub(crate) policy: String,
-}
-
-impl RecordRows {
-    pub(crate) fn of(record: Record, features: Option<&Features>) -> Result<RecordRows, StoreError> {
-        let recipient = |r: RecipientRecord| {
-            Ok(RecipientRow {
+impl RecordRow {
+    /// The row of a record, and the policies that it names.
+    pub(crate) fn of(
+        record: Record,
+        features: Option<&Features>,
+    ) -> Result<(RecordRow, Vec<SealedPolicy>), StoreError> {
+        let mut policies = Vec::with_capacity(record.recipients.len());
+        let mut recipient = |r: RecipientRecord| {
+            let row = RecipientRow {
                 facts: write(&r.facts)?,
                 verdict: write(&r.verdict)?,
-                policy: r.policy,
-            })
+                policy: r.policy.digest(),
+            };
+            policies.push(r.policy);
+            Ok(row)
         };
-        Ok(RecordRows {
-            id: record.id,
+        let recipients = record.recipients.into_iter().map(&mut recipient);
+        let row = RecordRow {
             received_s: record.facts.received_s,
             facts: write(&record.facts)?,
-            recipients: record
-                .recipients
-                .into_iter()
-                .map(recipient)
-                .collect::<Result<_, StoreError>>()?,
+            recipients: recipients.collect::<Result<_, StoreError>>()?,
             code_version: record.code_version,
             features: features.map(FeaturesRow::of),
+        };
+        Ok((row, policies))
+    }
+
+    /// Whether it was recorded for a mailbox.
+    pub(crate) fn is_for(&self, mailbox: &MailboxId) -> bool {
+        let mut recipients = self.recipients.iter();
+        recipients.any(|recipient| self::mailbox(&recipient.facts).as_ref() == Some(mailbox))
+    }
+
+    /// The record, with what became of it. A policy that is missing reads as no JSON, and is reported as such.
+    pub(crate) fn read(
+        self,
+        id: MailwardId,
+        ending: Option<&EndingRow>,
+        policies: &HashMap<PolicyDigest, String>,
+    ) -> Result<Stored, StoreError> {
+        let code_version = self.code_version.clone();
+        self.parse(id, ending, policies).map_err(|why| StoreError::Unreadable {
+            id,
+            code_version,
+            why: why.to_string(),
+        })
+    }
+
+    fn parse(
+        self,
+        id: MailwardId,
+        ending: Option<&EndingRow>,
+        policies: &HashMap<PolicyDigest, String>,
+    ) -> Result<Stored, serde_json::Error> {
+        let recipient = |r: RecipientRow| {
+            Ok(RecipientRecord {
+                facts: serde_json::from_str(&r.facts)?,
+                verdict: serde_json::from_str(&r.verdict)?,
+                policy: SealedPolicy::read(r.policy, policies.get(&r.policy).cloned().unwrap_or_default())?,
+            })
+        };
+        let recipients = self.recipients.into_iter().map(recipient);
+        Ok(Stored {
+            record: Record {
+                id,
+                facts: serde_json::from_str(&self.facts)?,
+                recipients: recipients.collect::<Result<_, serde_json::Error>>()?,
+                code_version: self.code_version,
+            },
+            ending: ending.map(EndingRow::read).transpose()?,
         })
     }
 }
@@ -106,40 +145,6 @@ impl EndingRow {
             outcomes: serde_json::from_str(&self.outcomes)?,
             reply: serde_json::from_str(&self.reply)?,
             took_ms: self.took_ms,
-        })
-    }
-}
-
-impl FoundRows {
-    pub(crate) fn read(self) -> Result<Stored, StoreError> {
-        let (id, code_version) = (self.id, self.code_version.clone());
-        self.parse().map_err(|why| StoreError::Unreadable {
-            id,
-            code_version,
-            why: why.to_string(),
-        })
-    }
-
-    fn parse(self) -> Result<Stored, serde_json::Error> {
-        let recipient = |r: FoundRecipient| {
-            Ok(RecipientRecord {
-                facts: serde_json::from_str(&r.facts)?,
-                verdict: serde_json::from_str(&r.verdict)?,
-                policy: SealedPolicy::read(r.digest, r.policy)?,
-            })
-        };
-        Ok(Stored {
-            record: Record {
-                id: self.id,
-                facts: serde_json::from_str(&self.facts)?,
-                recipients: self
-                    .recipients
-                    .into_iter()
-                    .map(recipient)
-                    .collect::<Result<_, serde_json::Error>>()?,
-                code_version: self.code_version,
-            },
-            ending: self.ending.as_ref().map(EndingRow::read).transpose()?,
         })
     }
 }
@@ -206,7 +211,7 @@ pub(crate) fn ended(outcomes: Option<&str>, reply: Option<&str>, n: usize) -> (O
 }
 
 /// Reads of a recipient's facts only whose mailbox it is.
-pub(crate) fn mailbox(recipient_facts: &str) -> Option<MailboxId> {
+fn mailbox(recipient_facts: &str) -> Option<MailboxId> {
     #[derive(Deserialize)]
     struct Recipient {
         mailbox: MailboxId,

@@ -1,7 +1,7 @@
 //! What mailboxes tell each other: of some identities, who has labelled the newest message how. Keyed hashes only, so that
 //! the rows show neither whom nor who.
 
-use crate::history::IdentityKey;
+use crate::keys::IdentityKey;
 use judge::reputation::Scope;
 
 /// Votes that one question looks at.

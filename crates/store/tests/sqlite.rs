@@ -92,7 +92,7 @@ fn a_newer_layout_is_refused_with_what_to_do_and_left_as_it_is() {
     let why = Store::open(&db(&dir)).unwrap_err();
     assert_eq!(
         why.to_string(),
-        "the store has layout 99, this version knows layouts up to 4"
+        "the store has layout 99, this version knows layouts up to 5"
     );
     assert!(why.hint().unwrap().starts_with("run the version that wrote it"));
     assert!(matches!(
@@ -159,18 +159,18 @@ async fn a_store_of_layout_1_is_brought_up_to_date_with_all_its_records() {
     }
     drop(old);
     let why = Store::open_read_only(&old_path).unwrap_err();
-    assert!(matches!(why, OpenError::OlderLayout { found: 1, known: 4 }), "{why}");
+    assert!(matches!(why, OpenError::OlderLayout { found: 1, known: 5 }), "{why}");
     for _ in 0..2 {
         let store = Store::open(&old_path).unwrap();
         for n in 0..50 {
             let found = store.find(id(n)).await.unwrap().unwrap();
             assert_eq!((found.record, found.ending), (record(id(n), NOW_S, 2), Some(ending(2))));
         }
-        assert_eq!(store.ledger_delivered(key(1), NOW_S), ["a"]);
+        assert_eq!(store.ledger_delivered(key(1), NOW_S).await, ["a"]);
         // And what it lacked is there.
         store.label(label(3, Label::Junk)).await.unwrap();
         let stats = store.reader().stats().await.unwrap();
-        assert_eq!((stats.layout, stats.messages, stats.junk, stats.history), (4, 50, 1, 1));
+        assert_eq!((stats.layout, stats.messages, stats.junk, stats.history), (5, 50, 1, 1));
         assert_eq!(store.reader().verify().await.unwrap().faults_count, 0);
     }
 }
@@ -182,16 +182,17 @@ async fn a_store_of_layout_2_learns_from_its_labels_what_mailboxes_tell_each_oth
     let labels = (0..9).map(|n| Remembered::Label(label(n, if n < 8 { Label::Junk } else { Label::NotJunk })));
     store.remember(labels.collect()).await.unwrap();
     drop(store);
-    // Layout 2 lacked three tables, and nothing else has changed since.
+    // Layout 2 lacked these tables, and nothing else has changed since.
     let old = Connection::open(db(&dir)).unwrap();
     old.execute_batch(
         "DROP TABLE secrets; DROP TABLE shared; DROP TABLE kept;
-             DROP TABLE contents; DROP TABLE lessons; DROP TABLE lesson_features; PRAGMA user_version = 2;",
+             DROP TABLE contents; DROP TABLE lessons; DROP TABLE lesson_features;
+             DROP TABLE leases; PRAGMA user_version = 2;",
     )
     .unwrap();
     drop(old);
     let why = Store::open_read_only(&db(&dir)).unwrap_err();
-    assert!(matches!(why, OpenError::OlderLayout { found: 2, known: 4 }), "{why}");
+    assert!(matches!(why, OpenError::OlderLayout { found: 2, known: 5 }), "{why}");
     let store = Store::open(&db(&dir)).unwrap();
     let identity = &label(0, Label::Junk).identities[0];
     let votes = store.reader().votes(&Scope::Server, identity, 0).await.unwrap();
@@ -210,7 +211,7 @@ async fn a_store_of_layout_3_keeps_its_labels_and_its_votes_and_takes_lessons() 
     drop(store);
     let old = Connection::open(db(&dir)).unwrap();
     old.execute_batch(
-        "DROP TABLE contents; DROP TABLE lessons; DROP TABLE lesson_features;
+        "DROP TABLE contents; DROP TABLE lessons; DROP TABLE lesson_features; DROP TABLE leases;
          DELETE FROM secrets WHERE name = 'models'; PRAGMA user_version = 3;",
     )
     .unwrap();
@@ -219,7 +220,7 @@ async fn a_store_of_layout_3_keeps_its_labels_and_its_votes_and_takes_lessons() 
         .unwrap();
     drop(old);
     let why = Store::open_read_only(&db(&dir)).unwrap_err();
-    assert!(matches!(why, OpenError::OlderLayout { found: 3, known: 4 }), "{why}");
+    assert!(matches!(why, OpenError::OlderLayout { found: 3, known: 5 }), "{why}");
     for _ in 0..2 {
         let store = open(&db(&dir));
         let votes = store.reader().votes(&Scope::Server, identity, 0).await.unwrap();
@@ -228,7 +229,31 @@ async fn a_store_of_layout_3_keeps_its_labels_and_its_votes_and_takes_lessons() 
         // Labels of before have no lessons until their messages are shown.
         store.label(shown(0)).await.unwrap();
         let stats = store.reader().stats().await.unwrap();
-        assert_eq!((stats.layout, stats.messages, stats.junk, stats.lessons), (4, 1, 9, 1));
+        assert_eq!((stats.layout, stats.messages, stats.junk, stats.lessons), (5, 1, 9, 1));
+        assert_eq!(store.reader().verify().await.unwrap().faults, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_layout_4_keeps_its_labels_and_grants_leases() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&db(&dir));
+    store.remember(vec![Remembered::Label(shown(0))]).await.unwrap();
+    drop(store);
+    let old = Connection::open(db(&dir)).unwrap();
+    old.execute_batch("DROP TABLE leases; PRAGMA user_version = 4;")
+        .unwrap();
+    drop(old);
+    let why = Store::open_read_only(&db(&dir)).unwrap_err();
+    assert!(matches!(why, OpenError::OlderLayout { found: 4, known: 5 }), "{why}");
+    for token in 1..3 {
+        let store = open(&db(&dir));
+        // The process before is gone, though it said until when it would be there.
+        let holder = format!("process {token}");
+        assert_eq!(store.lease("expiry", &holder, 0, 60).await, Ok(Some(token)));
+        assert_eq!(store.lease("expiry", &holder, 30, 90).await, Ok(Some(token)));
+        let stats = store.reader().stats().await.unwrap();
+        assert_eq!((stats.layout, stats.junk, stats.lessons), (5, 1, 1));
         assert_eq!(store.reader().verify().await.unwrap().faults, Vec::<String>::new());
     }
 }
@@ -706,7 +731,7 @@ async fn child_with_a_full_disk() {
     let held = store.reader().label(&labelled.mailbox, id(5000)).await.unwrap();
     assert_eq!(held, Some(labelled));
     assert!(store.ledger_add(key(1), vec!["a".into()], NOW_S).await.is_err());
-    assert_eq!(store.ledger_delivered(key(1), NOW_S), ["a"]);
+    assert_eq!(store.ledger_delivered(key(1), NOW_S).await, ["a"]);
     limit(None);
     // The first one shows that there is space again, the second takes with it what is lazy.
     store.begin(record(id(acked), NOW_S, 1)).await.unwrap();

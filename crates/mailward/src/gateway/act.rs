@@ -70,7 +70,7 @@ impl Gateway {
 
     async fn carry_out(&self, case: &mut Case<'_>) -> Reply {
         let key = case.ledger_key();
-        let before = self.store.ledger_delivered(key, case.facts.received_s);
+        let before = self.store.ledger_delivered(key, case.facts.received_s).await;
         for target in &mut case.targets {
             if let Some(proof) = Durable::in_ledger(&before, target.address) {
                 target.progress = Progress::Taken(proof, Line::literal("delivered before"));

@@ -1,18 +1,17 @@
-//! The back-end for tests: it holds everything in memory, folds late, and fails on command.
+//! The back-end for tests: it holds everything in memory, as a distributed store would, and misbehaves on command.
 //!
-//! What is derived (history, correspondents) is not touched by the write that is acknowledged, only by a later fold,
-//! and folds run in the reverse of their order. So whoever passes the tests over this back-end does not rely on a
-//! transaction over several partitions, which a distributed back-end does not have.
+//! Any number of stores may have one disk open for writing. A commit changes one partition, under its condition; there is
+//! nothing over two of them. What is derived comes late and in reverse. Answers may take time, reads of whoever only reads
+//! may lag behind, and commits may fail in the middle of what somebody does.
 //!
-//! - `state`: what is held, and how it is written. `lessons`: those of the content filter.
-//! - `view`: the questions.
+//! - `state`: what is held. `rows`: how rules ask and change it. `scans`: what is asked over many partitions.
 
-mod lessons;
+mod rows;
+mod scans;
 mod state;
-mod view;
 
-pub(crate) use state::Database;
-pub(crate) use view::View;
+pub(crate) use rows::Rows;
+pub(crate) use state::MemoryTable;
 
 use state::State;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +32,12 @@ impl MemoryDisk {
         self.lock().fail_writes = why.map(str::to_owned);
     }
 
+    /// The write after so many more fails, and no other: what an intent writes in several partitions is then there in
+    /// part.
+    pub fn fail_write_after(&self, writes: u32) {
+        self.lock().fail_after = Some(writes);
+    }
+
     /// From now on every question fails for this reason; `None` ends it.
     pub fn fail_reads(&self, why: Option<&str>) {
         self.lock().fail_reads = why.map(str::to_owned);
@@ -41,6 +46,30 @@ impl MemoryDisk {
     /// From now on an answer comes only after the caller was asked again so many times.
     pub fn delay_answers(&self, polls: u32) {
         self.lock().delay_polls = polls;
+    }
+
+    /// From now on whoever only reads is told of each row what stood there before it changed last.
+    pub fn lag_reads(&self, lags: bool) {
+        self.lock().lags = lags;
+    }
+
+    /// What is derived is made with what it is derived from, no longer late.
+    pub fn fold_at_once(&self) {
+        self.lock().folds_at_once = true;
+    }
+
+    /// Somebody opens it for writing. Whether nobody else has it open.
+    pub(crate) fn begin_writing(&self) -> bool {
+        let mut state = self.lock();
+        state.writers += 1;
+        state.writers == 1
+    }
+
+    /// Somebody has closed it. Whether nobody else has it open.
+    pub(crate) fn end_writing(&self) -> bool {
+        let mut state = self.lock();
+        state.writers = state.writers.saturating_sub(1);
+        state.writers == 0
     }
 
     pub(crate) async fn pause(&self) {

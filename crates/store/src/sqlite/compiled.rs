@@ -18,7 +18,8 @@ use std::sync::{Mutex, PoisonError};
 static AGAIN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 pub(super) fn watch(db: &mut Connection) {
-    db.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(note));
+    db.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(note))
+        .expect("tracing");
 }
 
 /// A PRAGMA is run only once however it is prepared; those that are asked while messages come are few.

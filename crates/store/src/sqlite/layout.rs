@@ -1,5 +1,6 @@
 //! Tables, versions, and how a file is opened.
 
+use super::rows::{Db, Rows};
 use crate::error::OpenError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -12,9 +13,9 @@ use std::time::Duration;
 const APPLICATION_ID: i32 = 0x4d57_7264;
 /// Layout n is what the first n steps make; `user_version` tells how many were taken. A step that was ever released
 /// is never changed: a new one is added.
-const STEPS: &[&str] = &[LAYOUT_1, LAYOUT_2, LAYOUT_3, LAYOUT_4];
-/// The step that begins a derived table, which the step's end fills from labels that are there already.
-const SHARED_SINCE: u32 = 3;
+const STEPS: &[&str] = &[LAYOUT_1, LAYOUT_2, LAYOUT_3, LAYOUT_4, LAYOUT_5];
+/// The layouts that have labels, and lack a table that is derived from them.
+const UNDERIVED: std::ops::Range<u32> = 2..3;
 /// The layout that this version reads and writes.
 const LAYOUT: u32 = STEPS.len() as u32;
 /// How long a statement waits for a lock that another process holds: a reader that recovers the log after a crash.
@@ -194,12 +195,22 @@ const LAYOUT_4: &str = "
     INSERT INTO secrets (name, value) VALUES ('models', randomblob(32));
 ";
 
-/// Opens a store for writing; creates file and directory where there are none.
-pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+/// Who may do what only one may do.
+const LAYOUT_5: &str = "
+    CREATE TABLE leases (
+        name TEXT PRIMARY KEY,
+        holder TEXT NOT NULL,
+        until_s INTEGER NOT NULL,
+        token INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Opens a store for writing; creates file and directory where there are none. `derive` makes anew what is derived.
+pub(super) fn open(path: &Path, derive: &dyn Fn(&Rows)) -> Result<Rows, OpenError> {
     create(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let has_log = beside(path, "-wal") > 0;
-    let mut db = connect(path, flags)?;
+    let db = connect(path, flags)?;
     // Before anything is changed: the file may be somebody else's.
     let found = layout(&db)?;
     if !has_log {
@@ -217,13 +228,19 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
          PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
          PRAGMA journal_size_limit = {LOG_OCTETS_KEPT};"
     ))?;
-    migrate(&mut db, found)?;
+    let rows = Rows::over(db);
+    if found < LAYOUT {
+        migrate(&rows, found, derive)?;
+    }
+    let db = rows.lock();
     // What a step asked was asked of other tables.
-    db.flush_prepared_statement_cache();
+    db.connection.flush_prepared_statement_cache();
     // What a crash left in the log is moved and synced first. After a sync that failed nobody knows how much of the
     // log is on disk, so nothing new shall stand behind it.
-    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-    Ok(db)
+    db.connection
+        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    drop(db);
+    Ok(rows)
 }
 
 /// Opens a store for reading.
@@ -244,14 +261,16 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
 
 /// Writes a store anew without the space that is free, and syncs it. Octets of the file before and after. Needs as
 /// much free space as the store has, for a while.
-pub(crate) fn compact(path: &Path) -> Result<(u64, u64), OpenError> {
+pub(crate) fn compact(path: &Path, derive: &dyn Fn(&Rows)) -> Result<(u64, u64), OpenError> {
     if !path.try_exists()? {
         return Err(OpenError::Missing);
     }
     let _lock = lock(path)?;
-    let db = open(path)?;
+    let rows = open(path, derive)?;
     let before = path.metadata()?.len();
-    db.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")?;
+    rows.lock()
+        .connection
+        .execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")?;
     Ok((before, path.metadata()?.len()))
 }
 
@@ -341,13 +360,6 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
-/// Octets of the pages that are in use, as the connection sees them now; the log is not counted.
-pub(super) fn used_octets(db: &Connection) -> Result<u64, rusqlite::Error> {
-    let number = |pragma: &str| db.prepare_cached(pragma)?.query_row([], |row| row.get::<_, u32>(0));
-    let pages = number("PRAGMA page_count")?.saturating_sub(number("PRAGMA freelist_count")?);
-    Ok(u64::from(pages) * u64::from(number("PRAGMA page_size")?))
-}
-
 /// The layout of a file; 0 for an empty one.
 fn layout(db: &Connection) -> Result<u32, OpenError> {
     let number = |pragma: &str| db.query_row(pragma, [], |row| row.get::<_, i32>(0));
@@ -366,18 +378,20 @@ fn layout(db: &Connection) -> Result<u32, OpenError> {
     Ok(found)
 }
 
-/// Takes the steps that the file lacks, each of them whole or not at all.
-fn migrate(db: &mut Connection, found: u32) -> Result<(), OpenError> {
-    for (version, step) in (1_u32..).zip(STEPS).skip(found as usize) {
-        let step_taken = db.transaction()?;
-        step_taken.execute_batch(step)?;
-        if version == SHARED_SINCE {
-            super::shared::rebuild(&step_taken)?;
+/// Takes the steps that the file lacks, all of them or none.
+fn migrate(rows: &Rows, found: u32, derive: &dyn Fn(&Rows)) -> Result<(), OpenError> {
+    let steps = |rows: &Rows| {
+        let take = |db: &mut Db| {
+            for step in STEPS.iter().skip(found as usize) {
+                db.connection.execute_batch(step)?;
+            }
+            db.connection.execute_batch(&format!("PRAGMA user_version = {LAYOUT}"))
+        };
+        if rows.ask(take).is_ok() && UNDERIVED.contains(&found) {
+            derive(rows);
         }
-        step_taken.execute_batch(&format!("PRAGMA user_version = {version}"))?;
-        step_taken.commit()?;
-    }
-    Ok(())
+    };
+    Ok(rows.in_transaction(steps)?)
 }
 
 impl From<rusqlite::Error> for OpenError {

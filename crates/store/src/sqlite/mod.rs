@@ -1,13 +1,9 @@
 //! The embedded back-end: one SQLite database.
 //!
 //! - `layout`: tables, versions, and how a file is opened and brought up to date.
-//! - `write`: many writes in one transaction.
-//! - `history`: labels, sent mail, and the rows that are derived from them.
-//! - `shared`: what mailboxes tell each other, derived from history.
-//! - `lessons`: what the content filter learned from labels.
-//! - `small`: greylist and cursors. `kept`: copies in the quarantine.
-//! - `read`: the questions.
-//! - `audit`: counts, export and verification.
+//! - `rows`: one connection, as rules ask and change it. `table`: how each table stands in it.
+//! - `scans`: what is asked over many partitions. `audit`: counts, and the database's own check.
+//! - `writer`: the thread that writes, many intents in one transaction.
 //!
 //! The write-ahead log is synced by each commit (`synchronous = FULL`), so what was acknowledged outlives a crash of
 //! the process and of the machine. Not for network file systems, whose locks SQLite cannot trust.
@@ -15,22 +11,21 @@
 mod audit;
 #[cfg(test)]
 mod compiled;
-mod history;
-mod kept;
 mod layout;
-mod lessons;
-mod read;
-mod shared;
-mod small;
-mod write;
+mod rows;
+mod scans;
+mod table;
+mod writer;
 
 pub(crate) use layout::compact;
-pub(crate) use read::View;
-pub(crate) use write::Database;
+pub(crate) use rows::Rows;
+pub(crate) use table::SqlTable;
+pub(crate) use writer::{Duties, Job, Writer};
 
-use crate::error::StoreError;
+use crate::error::OpenError;
+use std::path::Path;
 
-/// No impl of `From`: the dependency shall not show.
-pub(crate) fn unavailable(why: rusqlite::Error) -> StoreError {
-    StoreError::Unavailable(why.to_string())
+/// A connection that reads.
+pub(crate) fn view(path: &Path) -> Result<Rows, OpenError> {
+    layout::open_read_only(path).map(Rows::over)
 }

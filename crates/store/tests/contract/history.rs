@@ -641,7 +641,7 @@ impl Naive {
     }
 }
 
-async fn learn(store: &Store, requests: &[LabelRequest]) {
+pub async fn learn(store: &Store, requests: &[LabelRequest]) {
     for request in requests {
         store.remember(vec![Remembered::Label(request.clone())]).await.unwrap();
     }
@@ -649,7 +649,7 @@ async fn learn(store: &Store, requests: &[LabelRequest]) {
 }
 
 /// What all questions answer.
-async fn answers(reader: &Reader) -> (Vec<Vec<HistoryRow>>, Vec<Votes>) {
+pub async fn answers(reader: &Reader) -> (Vec<Vec<HistoryRow>>, Vec<Votes>) {
     let (mut answers, mut votes) = (Vec::new(), Vec::new());
     for scope in scopes() {
         for identity in identities(10) {

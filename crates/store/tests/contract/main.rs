@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod gateways;
 mod history;
 mod lesson_steps;
 mod lessons;

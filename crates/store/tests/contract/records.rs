@@ -147,16 +147,24 @@ async fn a_closed_store_answers_unavailable_and_never_hangs(place: Place) {
 
 async fn the_ledger_gathers_recipients_for_seven_days(place: Place) {
     let store = place.open();
-    assert!(store.ledger_delivered(key(1), NOW_S).is_empty());
+    assert!(store.ledger_delivered(key(1), NOW_S).await.is_empty());
     store
         .ledger_add(key(1), vec!["ann@example.com".into()], NOW_S)
         .await
         .unwrap();
     let both = vec!["ann@example.com".into(), "bob@example.com".into()];
     store.ledger_add(key(1), both.clone(), NOW_S + 10).await.unwrap();
-    assert_eq!(store.ledger_delivered(key(1), NOW_S + 10 + LEDGER_LIFE_S - 1), both);
-    assert!(store.ledger_delivered(key(1), NOW_S + 10 + LEDGER_LIFE_S).is_empty());
-    assert!(store.ledger_delivered(key(2), NOW_S).is_empty());
+    assert_eq!(
+        store.ledger_delivered(key(1), NOW_S + 10 + LEDGER_LIFE_S - 1).await,
+        both
+    );
+    assert!(
+        store
+            .ledger_delivered(key(1), NOW_S + 10 + LEDGER_LIFE_S)
+            .await
+            .is_empty()
+    );
+    assert!(store.ledger_delivered(key(2), NOW_S).await.is_empty());
 }
 
 async fn the_ledger_outlives_a_restart_and_forgets_what_is_dropped(place: Place) {
@@ -168,11 +176,11 @@ async fn the_ledger_outlives_a_restart_and_forgets_what_is_dropped(place: Place)
             .unwrap();
     }
     store.ledger_drop(key(2)).await.unwrap();
-    assert!(store.ledger_delivered(key(2), NOW_S).is_empty());
+    assert!(store.ledger_delivered(key(2), NOW_S).await.is_empty());
     drop(store);
     let store = place.open();
-    assert_eq!(store.ledger_delivered(key(1), NOW_S), ["user1@example.com"]);
-    assert!(store.ledger_delivered(key(2), NOW_S).is_empty());
+    assert_eq!(store.ledger_delivered(key(1), NOW_S).await, ["user1@example.com"]);
+    assert!(store.ledger_delivered(key(2), NOW_S).await.is_empty());
     // Its time over, an entry leaves memory and disk with the next one that comes.
     store
         .ledger_add(key(4), vec!["d".into()], NOW_S + LEDGER_LIFE_S)
@@ -180,8 +188,8 @@ async fn the_ledger_outlives_a_restart_and_forgets_what_is_dropped(place: Place)
         .unwrap();
     drop(store);
     let store = place.open();
-    assert!(store.ledger_delivered(key(1), NOW_S).is_empty());
-    assert_eq!(store.ledger_delivered(key(4), NOW_S), ["d"]);
+    assert!(store.ledger_delivered(key(1), NOW_S).await.is_empty());
+    assert_eq!(store.ledger_delivered(key(4), NOW_S).await, ["d"]);
 }
 
 async fn concurrent_adds_to_one_entry_are_all_kept(place: Place) {
@@ -194,7 +202,7 @@ async fn concurrent_adds_to_one_entry_are_all_kept(place: Place) {
         task.await.unwrap().unwrap();
     }
     drop(store);
-    let mut kept = place.open().ledger_delivered(key(1), NOW_S);
+    let mut kept = place.open().ledger_delivered(key(1), NOW_S).await;
     kept.sort();
     assert_eq!(kept, (0..50).map(|n| format!("{n:02}")).collect::<Vec<_>>());
 }

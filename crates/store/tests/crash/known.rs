@@ -396,7 +396,7 @@ impl Known {
             }
         }
         for (&n, there) in &mut self.ledger {
-            let found = store.ledger_delivered(key(n), NOW_S) == ["a"];
+            let found = store.ledger_delivered(key(n), NOW_S).await == ["a"];
             if *there && !found {
                 faults.push(format!("ledger {n} is lost"));
             }

@@ -3,9 +3,9 @@
 //! A question costs microseconds where its pages are in memory, less than handing it to another thread. What takes long is
 //! asked apart, on a thread of its own.
 
-use crate::back_end::{Location, View};
+use crate::back_end::{Intent, Location, Rows, View, wait_for};
 use crate::error::{OpenError, StoreError};
-use crate::writer::closed;
+use judge::resolver::BoxFuture;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
@@ -42,15 +42,9 @@ impl Views {
         })
     }
 
-    /// Before each answer, where it takes time.
-    pub(crate) async fn pause(&self) {
-        self.location.pause().await;
-    }
-
     /// Whoever has one must not wait for another.
     pub(crate) async fn lend(&self) -> Result<Lent<'_>, StoreError> {
-        let place = self.places.acquire().await.map_err(|_| closed())?;
-        self.pause().await;
+        let place = self.places.acquire().await.map_err(|_| StoreError::closed())?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let view = match idle {
             Some(view) => view,
@@ -63,28 +57,26 @@ impl Views {
         })
     }
 
-    pub(crate) async fn ask<T>(
-        &self,
-        question: impl FnOnce(&mut View) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.lend().await?.ask(question)
-    }
-
     /// Asks what takes long, of a view and on a thread of its own.
-    pub(crate) async fn ask_apart<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&mut View) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let mut view = self.another()?;
+    pub(crate) async fn ask_apart<I: Intent>(&self, question: I) -> Result<I::Answer, StoreError> {
+        let view = self.another()?;
         let (answer, wait) = oneshot::channel();
         let work = move || {
             // Nobody waits any more: not an error.
-            let _ = answer.send(question(&mut view));
+            let _ = answer.send(wait_for(question.run(view.rows())));
         };
         let name = "store-read".to_owned();
         let thread = thread::Builder::new().name(name).spawn(work);
         thread.map_err(|why| StoreError::Unavailable(why.to_string()))?;
-        wait.await.map_err(|_| closed())?
+        wait.await.map_err(|_| StoreError::closed())?
+    }
+
+    /// Asks before there is anybody who could wait.
+    pub(crate) fn at_once<T>(
+        &self,
+        question: impl for<'a> FnOnce(Rows<'a>) -> BoxFuture<'a, Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        wait_for(question(self.another()?.rows()))
     }
 
     fn another(&self) -> Result<View, StoreError> {
@@ -94,20 +86,25 @@ impl Views {
 }
 
 impl Lent<'_> {
-    pub(crate) fn ask<T>(
-        &mut self,
-        question: impl FnOnce(&mut View) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        self.view.as_mut().map_or_else(|| Err(closed()), question)
+    /// `None` only while it goes back.
+    pub(crate) fn rows(&self) -> Result<Rows<'_>, StoreError> {
+        self.view.as_ref().map(View::rows).ok_or_else(StoreError::closed)
+    }
+
+    /// From now on all questions are as of this moment, where the back-end has such.
+    pub(crate) fn begin_moment(&self) -> Result<(), StoreError> {
+        self.view
+            .as_ref()
+            .map_or_else(|| Err(StoreError::closed()), View::begin_moment)
     }
 }
 
 /// Puts the view back, with no moment begun. One of a question that broke is closed.
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if let Some(mut view) = self.view.take()
+        if let Some(view) = self.view.take()
             && !thread::panicking()
-            && view.end_any_moment()
+            && view.end_moment()
         {
             let mut idle = self.views.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.push(view);
