@@ -20,6 +20,8 @@ use std::fmt::Debug;
 
 /// A kind of rows.
 pub(crate) trait Table: Debug + Clone + Copy + PartialEq + Eq + Send + Sync + 'static {
+    /// What it is called where partitions are counted.
+    const NAME: &'static str;
     /// Names a partition.
     type Partition: Debug + Clone + Ord + Send + Sync + 'static;
     /// Names a row within its partition; rows come in the order of their keys.
@@ -57,6 +59,7 @@ macro_rules! tables {
         pub(crate) struct $table;
 
         impl Table for $table {
+            const NAME: &'static str = stringify!($table);
             type Partition = $partition;
             type Key = $key;
             type Row = $row;

@@ -14,6 +14,7 @@ pub(crate) use rows::Rows;
 pub(crate) use state::MemoryTable;
 
 use state::State;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
@@ -56,6 +57,15 @@ impl MemoryDisk {
     /// What is derived is made with what it is derived from, no longer late.
     pub fn fold_at_once(&self) {
         self.lock().folds_at_once = true;
+    }
+
+    /// How many partitions of which table were asked or changed since this was asked last; the first time, none.
+    pub fn partitions_touched(&self) -> BTreeMap<&'static str, usize> {
+        let touched = self.lock().touched.replace(BTreeMap::new()).unwrap_or_default();
+        touched
+            .into_iter()
+            .map(|(table, partitions)| (table, partitions.len()))
+            .collect()
     }
 
     /// Somebody opens it for writing. Whether nobody else has it open.

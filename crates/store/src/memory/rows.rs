@@ -48,7 +48,8 @@ impl Rows {
         partition: &T::Partition,
         key: &T::Key,
     ) -> Result<Option<T::Row>, StoreError> {
-        let state = self.read().await?;
+        let mut state = self.read().await?;
+        state.touch::<T>(partition);
         let cell = T::rows(&state).get(partition).and_then(|rows| rows.get(key));
         Ok(match cell {
             Some(cell) if self.lags(&state) => cell.before.clone(),
@@ -62,7 +63,8 @@ impl Rows {
         partition: &T::Partition,
         limit: u32,
     ) -> Result<Found<T>, StoreError> {
-        let state = self.read().await?;
+        let mut state = self.read().await?;
+        state.touch::<T>(partition);
         let lags = self.lags(&state);
         let rows = T::rows(&state).get(partition).into_iter().flatten();
         let there = rows.filter_map(|(key, cell)| {
@@ -97,6 +99,7 @@ impl Rows {
             Some(left) => state.fail_after = Some(left - 1),
             None => {}
         }
+        state.touch::<T>(partition);
         let rows = T::rows_mut(&mut state).entry(partition.clone()).or_default();
         if let Condition::Unchanged(key, before) = condition
             && rows.get(key).and_then(|cell| cell.row.as_ref()) != before.as_ref()

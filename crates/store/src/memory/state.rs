@@ -4,7 +4,7 @@ use crate::table::{
     Copies, Correspondents, Cursors, Delivered, Endings, Greylist, History, Leases, Policies, Records, Registers,
     SentMail, Table, Votes,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::RandomState;
 
 /// A row, or where one was removed; and what stood there before.
@@ -38,6 +38,8 @@ macro_rules! state {
             pub(super) folds_at_once: bool,
             /// Stores that have it open for writing.
             pub(super) writers: u32,
+            /// The partitions that were asked or changed, by table, since they are counted.
+            pub(super) touched: Option<BTreeMap<&'static str, BTreeSet<String>>>,
             /// Chance, made with the disk, of which the keys of hashes are drawn.
             pub(super) chance: RandomState,
             $(pub(super) $field: Rows<$table>,)*
@@ -72,6 +74,13 @@ state! {
 }
 
 impl State {
+    /// A partition is asked or changed.
+    pub(super) fn touch<T: Table>(&mut self, partition: &T::Partition) {
+        if let Some(touched) = &mut self.touched {
+            touched.entry(T::NAME).or_default().insert(format!("{partition:?}"));
+        }
+    }
+
     /// All rows of a table that are there, in order.
     pub(super) fn all<T: MemoryTable>(&self) -> impl Iterator<Item = (&T::Partition, &T::Key, &T::Row)> {
         T::rows(self).iter().flat_map(|(partition, rows)| {

@@ -54,7 +54,7 @@ pub fn lesson(is_junk: bool, step: i32) -> Lesson {
     }
 }
 
-fn taught(n: u64, before: Option<Lesson>, after: Option<Lesson>) -> Taught {
+pub fn taught(n: u64, before: Option<Lesson>, after: Option<Lesson>) -> Taught {
     let id = id(n);
     Taught { id, before, after }
 }

@@ -6,6 +6,7 @@ mod gateways;
 mod history;
 mod lesson_steps;
 mod lessons;
+mod partitions;
 mod records;
 mod upkeep;
 
