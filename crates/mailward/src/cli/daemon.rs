@@ -233,6 +233,7 @@ impl Daemon {
                 _ = hourly.tick() => {
                     if let Some(gateway) = self.gateway()
                         && self.trusts_clock().await
+                        && is_housekeeper(gateway).await
                     {
                         expire_records(gateway).await;
                         gateway.expire_kept(&gateway.runtime(), jiff::Timestamp::now().as_second()).await;
@@ -316,6 +317,20 @@ fn keep_roll(gateway: &Gateway, is_time: bool) -> std::io::Result<()> {
         }
     }
     gateway.roll().save()
+}
+
+/// Whether it is this gateway that forgets what is past its time in the store. Of several that share one, one is.
+async fn is_housekeeper(gateway: &Gateway) -> bool {
+    let now_s = jiff::Timestamp::now().as_second();
+    let until_s = now_s.saturating_add(2 * HOUSEKEEPING.as_secs().cast_signed());
+    let lease = gateway.store().lease("housekeeping", gateway.name(), now_s, until_s);
+    match lease.await {
+        Ok(granted) => granted.is_some(),
+        Err(error) => {
+            tracing::warn!(%error, "old records stay");
+            false
+        }
+    }
 }
 
 async fn expire_records(gateway: &Gateway) {

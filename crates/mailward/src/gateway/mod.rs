@@ -73,6 +73,7 @@ pub struct Gateway {
     doors: Arc<Doors>,
     greylisted: GreylistedOctets,
     kept_domains: KeptDomains,
+    name: String,
 }
 
 /// A message that has arrived whole.
@@ -156,8 +157,15 @@ fn quarantine_settings(config: &Config) -> crate::quarantine::Settings {
 impl Gateway {
     /// Takes over what was opened.
     pub fn new(runtime: Runtime, store: Store, seal: Seal, roll: Roll) -> Gateway {
+        let name = format!(
+            "{} {} {}",
+            runtime.config.smtp.hostname,
+            std::process::id(),
+            jiff::Timestamp::now()
+        );
         let (runtime, store) = (RwLock::new(Arc::new(runtime)), Arc::new(store));
         Gateway {
+            name,
             runtime,
             relays: Relays::default(),
             filters: Filters::over(Arc::clone(&store)),
@@ -188,6 +196,11 @@ impl Gateway {
     /// The context store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What tells this gateway from others that share its store, and from the process before it.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Which domains there were a moment ago.
