@@ -1,6 +1,7 @@
 //! Counts, and what is wrong with the database itself. They take long and are asked of a connection of their own.
 
-use super::rows::{Rows, used_octets};
+use super::db::used_octets;
+use super::rows::Rows;
 use crate::audit::{Stats, Verified};
 use crate::error::StoreError;
 

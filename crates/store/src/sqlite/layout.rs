@@ -1,6 +1,7 @@
 //! Tables, versions, and how a file is opened.
 
-use super::rows::{Db, Rows};
+use super::db::Db;
+use super::rows::Rows;
 use crate::error::OpenError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};

@@ -1,7 +1,7 @@
 //! The embedded back-end: one SQLite database.
 //!
 //! - `layout`: tables, versions, and how a file is opened and brought up to date.
-//! - `rows`: one connection, as rules ask and change it. `table`: how each table stands in it.
+//! - `db`: a connection. `rows`: the same, as rules ask and change it. `table`: how each table stands in it.
 //! - `scans`: what is asked over many partitions. `audit`: counts, and the database's own check.
 //! - `writer`: the thread that writes, many intents in one transaction.
 //!
@@ -11,6 +11,7 @@
 mod audit;
 #[cfg(test)]
 mod compiled;
+mod db;
 mod layout;
 mod rows;
 mod scans;

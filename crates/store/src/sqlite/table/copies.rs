@@ -1,6 +1,6 @@
 //! Copies in the quarantine that a sender may come back about.
 
-use super::super::rows::Db;
+use super::super::db::Db;
 use super::SqlTable;
 use crate::kept::{Kept, KeptKey};
 use crate::ledger::LedgerKey;

@@ -1,6 +1,6 @@
 //! Rows that are derived: history, votes, correspondents; and sent mail, of which the last come.
 
-use super::super::rows::Db;
+use super::super::db::Db;
 use super::{SqlTable, only};
 use crate::keys::{CorrespondentKey, IdentityKey};
 use crate::shared::SharedKey;

@@ -1,6 +1,6 @@
 //! Records, what became of them, and the policies that they name.
 
-use super::super::rows::Db;
+use super::super::db::Db;
 use super::{SqlTable, only};
 use crate::id::MailwardId;
 use crate::lesson::FeaturesRow;

@@ -10,7 +10,7 @@ pub(super) use messages::days;
 pub(super) use registers::{LESSON, lesson};
 pub(super) use small::entry;
 
-use super::rows::Db;
+use super::db::Db;
 use crate::table::{Found, Table};
 
 /// A table as statements.

@@ -1,6 +1,6 @@
 //! Registers: a label, and the lesson of it, with its features apart, since they are long.
 
-use super::super::rows::Db;
+use super::super::db::Db;
 use super::{SqlTable, only};
 use crate::id::MailwardId;
 use crate::label::{Label, LabelRow, Said};

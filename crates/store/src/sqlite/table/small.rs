@@ -1,6 +1,6 @@
 //! Tables of one row a partition: who has a message already, the greylist, cursors, leases.
 
-use super::super::rows::Db;
+use super::super::db::Db;
 use super::{SqlTable, only};
 use crate::greylist::{GreylistKey, Greylisted};
 use crate::ledger::{Entry, LedgerKey};
