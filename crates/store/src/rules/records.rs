@@ -23,9 +23,6 @@ impl Intent for Begin {
 
     fn run<'a>(&'a self, rows: Rows<'a>) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            if rows.is_alone() && rows.count::<Records>(&self.id).await? > 0 {
-                return Err(StoreError::IdTaken);
-            }
             for policy in &self.policies {
                 keep_policy(rows, policy, self.id.day()).await?;
             }

@@ -5,7 +5,7 @@ use super::table::SqlTable;
 use crate::error::StoreError;
 use crate::shared::Secret;
 use crate::table::{Change, Condition, Found};
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A connection that one task has at a time.
@@ -78,9 +78,14 @@ impl Rows {
                     Condition::Unchanged(key, before) if *key == change.key => Some(before.as_ref()),
                     _ => None,
                 };
-                match &change.row {
-                    Some(row) => T::put(db, partition, &change.key, row, before)?,
-                    None => T::remove(db, partition, &change.key)?,
+                let done = match &change.row {
+                    Some(row) => T::put(db, partition, &change.key, row, before),
+                    None => T::remove(db, partition, &change.key),
+                };
+                match done {
+                    // There is such a row: the only one that is not read before it is put.
+                    Err(why) if before == Some(None) && is_taken(&why) => return Ok(false),
+                    done => done?,
                 }
             }
             Ok(true)
@@ -109,4 +114,9 @@ impl Rows {
     pub(crate) fn used_octets(&self) -> Result<u64, StoreError> {
         self.ask(|db| used_octets(&db.connection))
     }
+}
+
+fn is_taken(why: &rusqlite::Error) -> bool {
+    why.sqlite_error()
+        .is_some_and(|error| error.extended_code == ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
 }
