@@ -211,7 +211,7 @@ const FORGED: &str = "X-HELO: forged\r\nx-remote-ip: forged\r\nX-REMOTE-HOST : f
     X-RCPT-TO: forged\r\nX-DOMAIN: forged\r\nX-LOCALPART: forged\r\nX-DKIM-RESULT: forged\r\n\
     X-REJECT-REASON: forged\r\nX-Reject-Plugin: forged\r\nX-REJECT-ANYTHING: forged\r\nX-Mailward-Id: forged\r\n\
     X-MAILWARD-Verdict: forged\r\nX-Mailward-Folder: forged\r\nX-Spam-Flag: forged\r\n\tforged\r\n\
-    X-HELO2: mine\r\nX-Spam-Status: mine\r\nX-Mailer: mine\r\n";
+    X-Spam-Status: forged\r\nX-HELO2: mine\r\nX-Spamless: mine\r\nX-Mailer: mine\r\n";
 
 #[test]
 fn fields_that_only_we_may_write_are_taken_out() {
