@@ -75,6 +75,10 @@ pub struct Rule {
     /// A failure is passed over for senders whom the mailbox knows and welcomes (`known = "pass"`).
     #[serde(default)]
     pub known_passes: bool,
+    /// `checks/recommended` switched the check on, and nothing else: it leaves alone what that set spares. Policies of older
+    /// versions do not have it, so their verdicts stay what they were.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_recommended: bool,
 }
 
 /// What follows when DNS or a scanner does not answer.
@@ -124,6 +128,21 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Policies are stored by their digest: one that older versions wrote reads as it was meant, and is written as it was.
+    #[test]
+    fn a_rule_of_older_versions_stays_as_it_is() {
+        let text = r#"{"action":"reject","soft":false,"shadow":false,"unavailable":"pass","known_passes":false}"#;
+        let rule: Rule = serde_json::from_str(text).unwrap();
+        assert_eq!(rule, Rule::rejects());
+        assert_eq!(serde_json::to_string(&rule).unwrap(), text);
+        let recommended = Rule {
+            as_recommended: true,
+            ..rule
+        };
+        let text = serde_json::to_string(&recommended).unwrap();
+        assert_eq!(serde_json::from_str::<Rule>(&text).unwrap(), recommended);
+    }
 
     #[test]
     fn a_folder_never_leaves_its_directory() {

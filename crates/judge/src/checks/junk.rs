@@ -138,6 +138,7 @@ mod tests {
             settings: &CheckSettings::default(),
             zones: &[],
             trusted_sealers: &[],
+            as_recommended: false,
         })
     }
 

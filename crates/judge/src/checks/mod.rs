@@ -117,10 +117,10 @@ checks! {
     }
     /// The From field holds addresses.
     Address = "address" {
-        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::ActsInPart,
         switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
         default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
-        needs: &[], run: |known| known.of_content(content::bogus_author),
+        needs: &[], run: content::bogus_author,
     }
     /// No mailer that only junk uses.
     Mailers = "mailers" {
@@ -152,10 +152,10 @@ checks! {
     }
     /// The reverse-path's domain does not forbid the client.
     Spf = "spf" {
-        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::Acts,
+        place: Place::Plain, in_all: InAll::Always, recommended: Recommended::ActsInPart,
         switched_on: SwitchedOn::ByFile, brought_by: None, clients: Clients::All, keys: Keys::None,
         default_rule: Rule::rejects, reply: SenderReply::Reason, copy: KeptCopy::None,
-        needs: &[Group::Origin], run: |known| origin::spf_failure(known).into(),
+        needs: &[Group::Origin], run: origin::spf_failure,
     }
     /// Mail of domains that always encrypt is encrypted.
     Tls = "tls" {

@@ -20,6 +20,8 @@ pub struct Evidence<'a> {
     pub zones: &'a [Zone],
     /// Whose ARC results may mend a failed DMARC, for all domains.
     pub trusted_sealers: &'a [Domain],
+    /// The check is switched on by `checks/recommended` and nothing else ([`crate::rule::Rule::as_recommended`]).
+    pub as_recommended: bool,
 }
 
 impl<'a> Evidence<'a> {
@@ -80,6 +82,15 @@ impl Default for Terms {
             rejection: Rejection::Policy,
             disproves_name: false,
         }
+    }
+}
+
+impl Answer {
+    /// It fails, and that is evidence only.
+    pub(super) fn evidence(why: Line) -> Answer {
+        let mut answer = Answer::from(Opinion::Fails(why));
+        answer.terms.is_evidence = true;
+        answer
     }
 }
 

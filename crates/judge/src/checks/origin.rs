@@ -70,34 +70,62 @@ pub fn no_valid_signature(dkim: &Fact<Vec<Dkim>>) -> Opinion {
 }
 
 /// `checks/spf`: the reverse-path's domain does not say that this client may not send for it. A notification has no
-/// such domain. Those who forward mail send for everybody's domain.
-pub fn spf_failure(known: &Evidence<'_>) -> Opinion {
+/// such domain. Those who forward mail send for everybody's domain. [`as_recommended`] says
+/// what `recommended` leaves alone.
+pub fn spf_failure(known: &Evidence<'_>) -> Answer {
     let (path, origin) = (&known.message.reverse_path, &known.message.origin);
     if path.is_null() {
-        return Opinion::Passes;
+        return Answer::default();
     }
     let spf = match self::known(&origin.spf_mail_from, Group::Origin) {
         Ok(spf) => spf,
-        Err(opinion) => return opinion,
+        Err(opinion) => return opinion.into(),
     };
     match spf.result {
-        SpfResult::TempError => Opinion::Trouble(spf_trouble(spf)),
-        SpfResult::Fail | SpfResult::PermError => match &known.recipient.forwarder {
-            Some(hit) if hit.is_proven || !is_forged(origin) => Opinion::Excused(text(format!(
-                "SPF {} for {}, but {} forwards mail",
-                spf.result,
-                path.folded(),
-                hit.name
-            ))),
-            _ => Opinion::Fails(text(format!(
-                "SPF failure {} - {} - {}",
-                path.folded(),
-                spf.result,
-                spf_words(spf)
-            ))),
-        },
-        SpfResult::None | SpfResult::Neutral | SpfResult::Pass | SpfResult::SoftFail => Opinion::Passes,
+        SpfResult::TempError => return Opinion::Trouble(spf_trouble(spf)).into(),
+        SpfResult::Fail | SpfResult::PermError => {}
+        SpfResult::None | SpfResult::Neutral | SpfResult::Pass | SpfResult::SoftFail => return Answer::default(),
     }
+    let forwarder = known.recipient.forwarder.as_ref();
+    if let Some(hit) = forwarder.filter(|hit| hit.is_proven || !is_forged(origin)) {
+        let (result, path) = (spf.result, path.folded());
+        return Opinion::Excused(text(format!("SPF {result} for {path}, but {} forwards mail", hit.name))).into();
+    }
+    let why = text(format!(
+        "SPF failure {} - {} - {}",
+        path.folded(),
+        spf.result,
+        spf_words(spf)
+    ));
+    match known.as_recommended {
+        true => as_recommended(spf, why, &origin.dmarc),
+        false => Opinion::Fails(why).into(),
+    }
+}
+
+/// An SPF failure where `checks/recommended` asks. A permanent error is a fault of the domain's record, not of the client,
+/// so it is evidence. A forwarded message fails SPF though the author's signature verifies, so where DMARC passes the failure
+/// proves nothing (RFC 7489 §10.1). If DNS does not say whether DMARC passes, the message must wait: DNS trouble refuses
+/// nothing, and a forger who causes such trouble gets nothing in by it.
+fn as_recommended(spf: &Spf, why: Line, dmarc: &Fact<Dmarc>) -> Answer {
+    if spf.result == SpfResult::PermError {
+        return Answer::evidence(why);
+    }
+    let trouble = match known(dmarc, Group::Origin) {
+        Ok(dmarc) => match dmarc.result {
+            DmarcResult::Pass => {
+                let author = dmarc.author.as_ref().map_or("", Domain::as_str);
+                return Opinion::Excused(text(format!("{why}, but DMARC passes for {author}"))).into();
+            }
+            DmarcResult::TempError => Opinion::Trouble(dmarc.why.clone()),
+            DmarcResult::None | DmarcResult::Fail | DmarcResult::PermError => return Opinion::Fails(why).into(),
+        },
+        Err(Opinion::Passes) => return Opinion::Fails(why).into(),
+        Err(opinion) => opinion,
+    };
+    let mut answer = Answer::from(trouble);
+    answer.terms.unavailable = Some(OnTrouble::Defer);
+    answer
 }
 
 fn spf_trouble(spf: &Spf) -> Line {
@@ -375,6 +403,7 @@ mod tests {
             settings: &CheckSettings::default(),
             zones: &zones,
             trusted_sealers: &[],
+            as_recommended: false,
         })
     }
 
@@ -397,6 +426,65 @@ mod tests {
         Origin {
             spf_mail_from: Fact::Found(spf),
             ..Origin::default()
+        }
+    }
+
+    /// Mail that was passed on with its signature was refused for SPF, and so was mail of domains with a slip in their record.
+    #[test]
+    fn recommended_refuses_for_spf_only_what_certainly_proves_nothing() {
+        use SpfResult::{Fail, PermError};
+        let dmarc = |result| {
+            Fact::Found(Dmarc {
+                result,
+                author: Domain::parse("good.example").ok(),
+                organization: None,
+                record_at: Line::default(),
+                published: Wish::None,
+                wish: Wish::None,
+                aligned_dkim: Vec::new(),
+                aligned_spf: None,
+                why: Line::literal("no answer"),
+                security: Security::Unknown,
+            })
+        };
+        let answer = |result, dmarc: &Fact<Dmarc>, as_recommended| {
+            let (mut message, recipient) = crate::evidence::unasked();
+            message.reverse_path = mail::ReversePath::parse("ann@good.example").unwrap();
+            message.origin = Origin {
+                dmarc: dmarc.clone(),
+                ..spf(result)
+            };
+            let Answer { opinion, terms } = spf_failure(&Evidence {
+                message: &message,
+                recipient: &recipient,
+                settings: &CheckSettings::default(),
+                zones: &[],
+                trusted_sealers: &[],
+                as_recommended,
+            });
+            match opinion {
+                Opinion::Fails(_) if terms.is_evidence => "evidence",
+                Opinion::Fails(_) => "fails",
+                Opinion::Excused(_) => "excused",
+                Opinion::Trouble(_) if terms.unavailable == Some(OnTrouble::Defer) => "waits",
+                Opinion::Open(Group::Origin) => "open",
+                _ => "other",
+            }
+        };
+        let late = Fact::Unavailable(Line::literal("too late"));
+        for (result, dmarc, recommended) in [
+            (Fail, dmarc(DmarcResult::Pass), "excused"),
+            (Fail, dmarc(DmarcResult::Fail), "fails"),
+            (Fail, dmarc(DmarcResult::None), "fails"),
+            (Fail, dmarc(DmarcResult::TempError), "waits"),
+            (Fail, late, "waits"),
+            (Fail, Fact::Skipped(Line::default()), "fails"),
+            (Fail, Fact::NotAsked, "open"),
+            (PermError, dmarc(DmarcResult::Pass), "evidence"),
+            (PermError, Fact::NotAsked, "evidence"),
+        ] {
+            assert_eq!(answer(result, &dmarc, true), recommended, "{result:?} {dmarc:?}");
+            assert_eq!(answer(result, &dmarc, false), "fails", "{result:?} {dmarc:?}");
         }
     }
 

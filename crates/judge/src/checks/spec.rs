@@ -96,6 +96,8 @@ pub enum Recommended {
     No,
     /// It acts.
     Acts,
+    /// It acts, but for what its function leaves alone where [`Evidence::as_recommended`] is set.
+    ActsInPart,
     /// It is evidence.
     Evidence,
 }

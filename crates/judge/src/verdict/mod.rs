@@ -158,7 +158,10 @@ fn hear(message: &MessageFacts, recipient: &RecipientFacts, policy: &Policy) -> 
     let evidence = evidence(message, recipient, policy);
     let said = table().iter().filter_map(|spec| {
         let rule = rule(spec, message, policy)?;
-        let answer = (spec.run)(&evidence);
+        let answer = (spec.run)(&Evidence {
+            as_recommended: rule.as_recommended,
+            ..evidence
+        });
         (answer.opinion != Opinion::Passes).then(|| Heard::new(spec, answer, rule.into_owned()))
     });
     said.collect()
@@ -171,6 +174,7 @@ fn evidence<'a>(message: &'a MessageFacts, recipient: &'a RecipientFacts, policy
         settings: &policy.checks.settings,
         zones: &policy.zones,
         trusted_sealers: &policy.trusted_sealers,
+        as_recommended: false,
     }
 }
 

@@ -190,6 +190,11 @@ fn rule_of(
     let of_recommended = match spec.recommended {
         Recommended::No => None,
         Recommended::Acts => recommended.map(|settings| settings.over(spec.default_rule())),
+        // Who writes `soft = false` wants all of the set to act.
+        Recommended::ActsInPart => recommended.map(|settings| Rule {
+            as_recommended: settings.soft != Some(false),
+            ..settings.over(spec.default_rule())
+        }),
         Recommended::Evidence => recommended.map(|settings| {
             settings.over(Rule {
                 soft: true,
@@ -210,6 +215,7 @@ impl Settings {
             shadow: self.shadow.unwrap_or(rule.shadow),
             unavailable: self.unavailable.unwrap_or(rule.unavailable),
             known_passes: self.known_passes.unwrap_or(rule.known_passes),
+            as_recommended: rule.as_recommended,
         }
     }
 }

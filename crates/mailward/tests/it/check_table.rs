@@ -4,23 +4,12 @@ use crate::support::outside::shared;
 use judge::checks::{Check, InAll, Recommended, table};
 use std::collections::BTreeMap;
 
-/// Where the table is not yet what the specification says, each with the reason. What makes it true takes the line away.
-const DIFFERENT: [(&str, &str); 2] = [
-    (
-        "address",
-        "acts on bounces without From too: evidence only for those comes later",
-    ),
-    (
-        "spf",
-        "acts where DMARC passes and on permanent errors too: sparing those comes later",
-    ),
-];
-
 /// Checks that the specification names and this version does not have.
 const NOT_BUILT: [&str; 5] = ["own_domain", "nxdomain", "facts", "crowd", "networks"];
 
-/// The words of a list: names of checks, with whether a star follows. What stands in parentheses is no name.
-fn names(text: &str) -> BTreeMap<String, bool> {
+/// The words of a list: names of checks, each with what it makes of its check. What stands in parentheses is no name: it
+/// says what of a check is evidence or left alone.
+fn names(text: &str) -> BTreeMap<String, Recommended> {
     let mut plain = String::new();
     let mut depth = 0;
     for c in text.chars() {
@@ -33,7 +22,15 @@ fn names(text: &str) -> BTreeMap<String, bool> {
     let words = plain.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '*'));
     words
         .filter(|word| !word.is_empty() && !["and", "with"].contains(word))
-        .map(|word| (word.trim_end_matches('*').to_owned(), word.ends_with('*')))
+        .map(|word| {
+            let name = word.trim_end_matches('*');
+            let kind = match word.ends_with('*') {
+                true => Recommended::Evidence,
+                false if text.contains(&format!("{name} (")) => Recommended::ActsInPart,
+                false => Recommended::Acts,
+            };
+            (name.to_owned(), kind)
+        })
         .collect()
 }
 
@@ -92,26 +89,19 @@ fn the_table_says_what_the_specification_says() {
     recommended_is_as_specified(&names(between(&page, "- `recommended` = ", "; * = evidence only")));
 }
 
-fn recommended_is_as_specified(wanted: &BTreeMap<String, bool>) {
-    for (name, is_evidence) in wanted {
-        // A missing Date is all that `date` looks at.
-        let is_evidence = *is_evidence || name == "date";
+fn recommended_is_as_specified(wanted: &BTreeMap<String, Recommended>) {
+    for (name, kind) in wanted {
         // `clamav` is in the set only where the configuration adds it.
         if NOT_BUILT.contains(&name.as_str()) || name == "clamav" {
             continue;
         }
         let check = Check::by_name(name).unwrap_or_else(|| panic!("the specification names `{name}`"));
-        let expected = match is_evidence {
-            true => Recommended::Evidence,
-            false => Recommended::Acts,
+        let expected = match name.as_str() {
+            // A missing Date is all that `date` looks at.
+            "date" => Recommended::Evidence,
+            _ => *kind,
         };
-        let is_different = DIFFERENT.iter().any(|(different, _)| different == name);
-        // A plain name may still be qualified in words: those are listed as different, and act.
-        let found = check.spec().recommended;
-        assert!(
-            found == expected || is_different && found == Recommended::Acts,
-            "`{name}`: {found:?}"
-        );
+        assert_eq!(check.spec().recommended, expected, "`{name}`");
     }
     for spec in table() {
         let is_wanted = wanted.contains_key(spec.name) && spec.name != "clamav";
@@ -120,8 +110,5 @@ fn recommended_is_as_specified(wanted: &BTreeMap<String, bool>) {
     for name in NOT_BUILT {
         assert!(wanted.contains_key(name), "`{name}` is not in the specification");
         assert_eq!(Check::by_name(name), None, "`{name}` is built: take it out of the list");
-    }
-    for (name, why) in DIFFERENT {
-        assert!(wanted.contains_key(name), "`{name}` ({why})");
     }
 }

@@ -22,14 +22,15 @@ fn any_rule() -> impl Strategy<Value = Option<Rule>> {
         Action::Defer,
         Action::Discard,
     ];
-    let flags = proptest::array::uniform4(proptest::bool::weighted(0.2));
+    let flags = proptest::array::uniform5(proptest::bool::weighted(0.2));
     let rule = (proptest::sample::select(actions.to_vec()), flags);
-    let rule = rule.prop_map(|(action, [soft, shadow, defers, known_passes])| Rule {
+    let rule = rule.prop_map(|(action, [soft, shadow, defers, known_passes, as_recommended])| Rule {
         action,
         soft,
         shadow,
         unavailable: if defers { OnTrouble::Defer } else { OnTrouble::Pass },
         known_passes,
+        as_recommended,
     });
     proptest::option::weighted(0.4, rule)
 }

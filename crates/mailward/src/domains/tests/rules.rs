@@ -4,7 +4,7 @@ use super::super::{Bounds, BoxName, DeliverError, OpenError};
 use super::*;
 use crate::relay::next_hop::NextHopError;
 use UserStanding::{Anyone, Invalid, NotFromClient, Unknown, Valid};
-use judge::checks::{Check, InAll, Recommended, table};
+use judge::checks::{Check, InAll, Recommended, Spec, table};
 use judge::greylist::GreylistTimes;
 use judge::links::LinkSettings;
 use judge::lists::{BlacklistHit, WhitelistHit};
@@ -234,6 +234,29 @@ fn sets_switch_on_what_the_table_says() {
     }
     site.remove("srv/d.example/checks");
     assert_eq!(checks(&site), Checks::default());
+}
+
+/// What the set spares is spared by the set alone: `checks/all` and a file of the check's own are meant to the letter.
+#[test]
+fn only_recommended_spares_what_it_leaves_alone() {
+    let site = Site::new(Mode::Watches);
+    let spares = || {
+        let rules = checks(&site).rules;
+        let is_spared = |spec: &&Spec| rules.get(spec.check).is_some_and(|rule| rule.as_recommended);
+        let names: Vec<_> = table().iter().filter(is_spared).map(|spec| spec.name).collect();
+        names.join(" ")
+    };
+    site.touch(&["srv/d.example/checks/recommended"]);
+    assert_eq!(spares(), "address spf");
+    site.write("srv/d.example/checks/recommended", "action = \"tag\"");
+    assert_eq!(spares(), "address spf");
+    site.write("srv/d.example/checks/recommended", "soft = false");
+    assert_eq!(spares(), "", "who writes that wants all of it to act");
+    site.touch(&["srv/d.example/checks/recommended", "srv/d.example/checks/spf"]);
+    site.write("srv/d.example/checks/recommended", "");
+    assert_eq!(spares(), "address");
+    site.touch(&["srv/d.example/checks/all"]);
+    assert_eq!(spares(), "");
 }
 
 #[test]
