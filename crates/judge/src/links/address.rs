@@ -52,7 +52,12 @@ pub(super) enum WebHost {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Login {
     /// It looks like a host, which it is not.
-    Host(Domain),
+    Host {
+        /// That host.
+        name: Domain,
+        /// It can be taken for nothing else. Otherwise it may be the name of a person (`wei.li`, `jean.it`).
+        is_certain: bool,
+    },
     /// Anything else.
     Plain,
 }
@@ -150,12 +155,30 @@ fn host_name(name: &str) -> Option<Domain> {
 }
 
 fn login(url: &Url) -> Login {
-    let name = decode(url.username());
-    let name = name.split(['/', ':', '?', '#']).next().unwrap_or_default();
+    let whole = decode(url.username());
+    let name = whole.split(['/', ':', '?', '#']).next().unwrap_or_default();
+    let is_port = |word: &str| !word.is_empty() && word.bytes().all(|octet| octet.is_ascii_digit());
+    let is_whole_address = name.len() < whole.len() || url.password().is_some_and(is_port);
     match Domain::parse(name) {
-        Ok(domain) if is_named_host(&domain) => Login::Host(domain),
+        Ok(name) if is_named_host(&name) => Login::Host {
+            is_certain: is_whole_address || is_nobodys_name(&name),
+            name,
+        },
         _ => Login::Plain,
     }
+}
+
+/// Endings of hosts that no person is called by, as many are called like a country's (`.li`, `.it`, `.me`).
+const NOBODYS_ENDINGS: [&str; 9] = ["com", "net", "org", "edu", "gov", "mil", "info", "biz", "bank"];
+
+/// Whether a host cannot be the login name of a person, whatever they are called.
+fn is_nobodys_name(host: &Domain) -> bool {
+    let name = host.as_str();
+    let ending = name.rsplit('.').next().unwrap_or_default();
+    let suffix = psl::suffix(name.as_bytes());
+    name.starts_with("www.")
+        || NOBODYS_ENDINGS.contains(&ending)
+        || suffix.is_some_and(|suffix| suffix.as_bytes().contains(&b'.'))
 }
 
 /// Hosts of addresses within an address, in order.

@@ -80,6 +80,9 @@ pub struct Finding {
     pub organization: Option<Domain>,
     /// What it shows instead: the organization.
     pub shown: Option<Domain>,
+    /// Whose name the login before its host may be. Older versions did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Domain>,
     /// All of it in words.
     pub text: Line,
 }
@@ -110,7 +113,7 @@ pub enum Sign {
     Address,
     /// It leads to an address of somebody's own network.
     PrivateAddress,
-    /// It leads to an address that is written as nobody writes it: `http://0x7f.1/`.
+    /// It leads to an address that is written as nobody writes it: `http://0xcb.1/`.
     ObscuredAddress,
     /// Scripts that look alike stand in one label of its host.
     MixedScripts,
@@ -118,8 +121,10 @@ pub enum Sign {
     Alike,
     /// Its host has other letters than ASCII.
     International,
-    /// The login before its host looks like a host.
+    /// The login before its host is the name of another one.
     LoginAsHost,
+    /// The login before its host may be the name of another one, or of a person.
+    LoginLikeHost,
     /// Addresses stand within the address, one in the other or one after the other.
     Redirects,
     /// A shortener hides where it leads.
@@ -340,7 +345,8 @@ impl<'a> Reader<'a> {
             _ => place,
         };
         let mut saying = self.signs_of(&web, place);
-        let elsewhere = Shown::read(shown).filter(|shown| !self.is_same(&shown.host, &web.host) && !is_wrapper(&web));
+        let elsewhere = Shown::read(shown)
+            .filter(|shown| !self.is_same(&shown.host, &web.host) && !is_wrapper(&web) && !is_own_network(&web.host));
         let text = match &elsewhere {
             Some(elsewhere) => {
                 let sign = if elsewhere.is_address {
@@ -350,6 +356,7 @@ impl<'a> Reader<'a> {
                 };
                 saying = saying.with(sign);
                 saying.shown = Some(self.suffixes.organizational(&elsewhere.host));
+                saying.name_login();
                 format!("shows {}, leads to {leads}", elsewhere.host)
             }
             None if place == Place::QrCode => format!("a QR code leads to {leads}"),
@@ -381,17 +388,23 @@ impl<'a> Reader<'a> {
             WebHost::Address { ip, is_obscured } => {
                 // An IPv4 address has the form of a name.
                 saying.host = Domain::parse(&ip.to_string()).ok();
-                saying.signs.push(match is_own_network(*ip) {
-                    _ if *is_obscured => Sign::ObscuredAddress,
+                saying.signs.push(match is_own_network(&web.host) {
+                    // However it is written, nobody else is there.
                     true => Sign::PrivateAddress,
+                    false if *is_obscured => Sign::ObscuredAddress,
                     false => Sign::Address,
                 });
             }
         }
-        if let Some(Login::Host(host)) = &web.login
-            && !self.is_same(host, &web.host)
+        if let Some(Login::Host { name, is_certain }) = &web.login
+            && !self.is_same(name, &web.host)
+            && !is_own_network(&web.host)
         {
-            saying.signs.push(Sign::LoginAsHost);
+            saying.login = Some(self.suffixes.organizational(name));
+            saying.signs.push(match is_certain {
+                true => Sign::LoginAsHost,
+                false => Sign::LoginLikeHost,
+            });
         }
         let own = match &web.host {
             WebHost::Name(host) => Some(host),
@@ -431,7 +444,7 @@ impl<'a> Reader<'a> {
             WebHost::Address { ip, .. } => ip.to_string(),
         };
         match &web.login {
-            Some(Login::Host(login)) => format!("{host}, and puts {login}@ before it"),
+            Some(Login::Host { name, .. }) => format!("{host}, and puts {name}@ before it"),
             _ => host,
         }
     }
@@ -444,13 +457,16 @@ impl<'a> Reader<'a> {
             host,
             organization,
             shown,
+            login,
             text,
         } = saying;
         signs.sort_unstable();
         signs.dedup();
         // The same link weighs less in plain text, so that does not speak for the page behind it.
-        let known =
-            |known: &Finding| (&known.signs, known.place, &known.host, &known.shown) == (&signs, place, &host, &shown);
+        let known = |known: &Finding| {
+            (&known.signs, known.place, &known.host) == (&signs, place, &host)
+                && (&known.shown, &known.login) == (&shown, &login)
+        };
         if signs.is_empty() || self.links.findings.iter().any(known) {
             return;
         }
@@ -460,6 +476,7 @@ impl<'a> Reader<'a> {
             host,
             organization,
             shown,
+            login,
             text: Line::clean(text.as_bytes(), TEXT_CHARS_MAX),
         };
         let findings = &mut self.links.findings;
@@ -526,6 +543,7 @@ struct Saying {
     host: Option<Domain>,
     organization: Option<Domain>,
     shown: Option<Domain>,
+    login: Option<Domain>,
     text: String,
 }
 
@@ -537,6 +555,7 @@ impl Default for Saying {
             host: None,
             organization: None,
             shown: None,
+            login: None,
             text: String::new(),
         }
     }
@@ -555,6 +574,18 @@ impl Saying {
     fn with(mut self, sign: Sign) -> Saying {
         self.signs.push(sign);
         self
+    }
+
+    /// A login that is also what the link shows is meant as that name.
+    fn name_login(&mut self) {
+        if self.login.is_none() || self.login != self.shown {
+            return;
+        }
+        for sign in &mut self.signs {
+            if *sign == Sign::LoginLikeHost {
+                *sign = Sign::LoginAsHost;
+            }
+        }
     }
 
     fn worded(mut self, text: &str) -> Saying {
@@ -582,6 +613,7 @@ impl Sign {
             Sign::Alike => "alike",
             Sign::International => "international",
             Sign::LoginAsHost => "login as host",
+            Sign::LoginLikeHost => "login like host",
             Sign::Redirects => "redirects",
             Sign::Shortener => "shortener",
             Sign::Script => "script",
@@ -639,19 +671,35 @@ fn is_wrapper(web: &Web) -> bool {
         "urldefense.com",
         "urldefense.proofpoint.com",
     ];
-    let is_its = |host: &str, name: &str| {
-        let rest = host.strip_suffix(name);
-        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    };
     match &web.host {
-        WebHost::Name(host) => WRAPPERS.iter().any(|name| is_its(host.as_str(), name)),
+        WebHost::Name(host) => WRAPPERS.iter().any(|name| is_below(host.as_str(), name)),
         WebHost::Address { .. } => false,
     }
 }
 
-fn is_own_network(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified(),
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified(),
+/// Whether a name is another one or stands below it.
+fn is_below(name: &str, above: &str) -> bool {
+    let rest = name.strip_suffix(above);
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Names that are never given to anybody (RFC 6761 §6.3, RFC 6762 §3, RFC 8375), and the one that ICANN keeps free.
+const LOCAL_NAMES: [&str; 4] = ["localhost", "local", "home.arpa", "internal"];
+
+/// Whether a host is one of the reader's own network, so that it can be nobody else: `http://192.168.1.1/`, `http://printer/`.
+fn is_own_network(host: &WebHost) -> bool {
+    match host {
+        WebHost::Name(host) => {
+            let host = host.as_str();
+            !host.contains('.') || LOCAL_NAMES.iter().any(|name| is_below(host, name))
+        }
+        WebHost::Address { ip: IpAddr::V4(ip), .. } => {
+            // RFC 6598: 100.64.0.0/10 is of providers' and of private overlay networks.
+            let is_shared = matches!(ip.octets(), [100, 64..=127, _, _]);
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || is_shared
+        }
+        WebHost::Address { ip: IpAddr::V6(ip), .. } => {
+            ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified()
+        }
     }
 }

@@ -68,6 +68,16 @@ fn what_is_shown_and_where_it_leads() {
         ("http://203.0.113.5/", "here", &[Address]),
         ("http://192.168.1.1/", "here", &[PrivateAddress]),
         ("http://[2001:db8::1]/", "here", &[Address]),
+        ("http://0x7f.1/", "https://app.com/", &[PrivateAddress]),
+        ("http://100.64.0.1/", "https://app.com/", &[PrivateAddress]),
+        ("http://100.128.0.1/", "here", &[Address]),
+        ("http://printer/", "www.printer.com", &[]),
+        ("http://localhost:3000/", "https://app.com/", &[]),
+        ("http://nas.local/", "https://nas.com/", &[]),
+        ("http://box.home.arpa/", "https://box.com/", &[]),
+        ("http://nas.local.evil.com/", "https://nas.com/", &[ShowsAddress]),
+        // Browsers read the octets in octal, and what they find is somebody else's.
+        ("http://010.0.0.1/", "here", &[ObscuredAddress]),
         ("http://[::ffff:127.0.0.1]/", "here", &[PrivateAddress]),
         ("http://bit.ly/x", "here", &[Shortener]),
         ("http://www.bit.ly/x", "here", &[Shortener]),
@@ -82,7 +92,7 @@ fn what_is_shown_and_where_it_leads() {
 fn addresses_are_read_as_browsers_read_them() {
     use Sign::*;
     for target in [
-        "http://0x7f.1/",
+        "http://0xcb.1/",
         "http://0xcb007105/",
         "http://3405803781/",
         "http://0313.0.0161.05/",
@@ -135,7 +145,15 @@ fn logins_redirects_and_programs() {
         ("https://www.bank.com@evil.com/", &[LoginAsHost][..]),
         ("https://www.bank.com:443@evil.com/", &[LoginAsHost]),
         ("https://www.bank.com%2Flogin@evil.com/", &[LoginAsHost]),
+        ("https://bank.com@evil.com/", &[LoginAsHost]),
+        ("https://bank.co.uk@evil.com/", &[LoginAsHost]),
+        ("https://www.bank.li@evil.com/", &[LoginAsHost]),
+        ("https://bank.li%2Flogin@evil.com/", &[LoginAsHost]),
+        ("https://bank.li:443@evil.com/", &[LoginAsHost]),
         ("https://bank.com@www.bank.com/", &[]),
+        // Whoever is called so logs in by that name.
+        ("https://wei.li@git.com/", &[LoginLikeHost]),
+        ("https://wei.li:secret@git.com/", &[LoginLikeHost]),
         ("https://ann@evil.com/", &[]),
         ("https://a.com/?to=https://b.com/", &[]),
         ("https://a.com/?to=https://b.com/?to=https://c.com", &[Redirects]),
@@ -279,8 +297,7 @@ fn what_it_weighs() {
             anchor("http://203.0.113.5/", "http://203.0.113.5/"),
             0,
         ),
-        ("a private one", anchor("http://10.0.0.1/", "here"), 0),
-        ("a hidden address", anchor("http://0x7f.1/", "here"), 10),
+        ("a hidden address", anchor("http://0xcb.1/", "here"), 10),
         ("mixed scripts", anchor("https://p\u{430}ypal.com/", "here"), 10),
         ("all alike", anchor("https://аррӏе.com/", "here"), 6),
         (
@@ -297,12 +314,92 @@ fn what_it_weighs() {
         (
             "secure mail in an attached page",
             attached("<form action=https://a.com/><input type=password></form><script>eval(unescape(x))</script>"),
-            9,
+            5,
         ),
     ] {
         assert_eq!(weight(&links, "ann@ann.com"), expected, "{name}");
         assert_eq!(links.told(&LinkSettings::default()).is_some(), expected > 0, "{name}");
     }
+}
+
+#[test]
+fn private_networks_weigh_nothing_and_logins_of_persons_little() {
+    for (name, links, expected) in [
+        ("a private one", anchor("http://10.0.0.1/", "here"), 0),
+        ("as a device writes it", anchor("http://192.168.001.050/", "here"), 0),
+        (
+            "a private one instead",
+            anchor("http://10.0.0.1/", "https://router.com/"),
+            0,
+        ),
+        (
+            "a private one behind a login",
+            anchor("http://www.router.com@10.0.0.1/", "here"),
+            0,
+        ),
+        (
+            "a login like that of a person",
+            anchor("https://wei.li@git.com/", "here"),
+            4,
+        ),
+        (
+            "the same, and it is what is shown",
+            anchor("https://bank.li@evil.com/", "https://bank.li/"),
+            13,
+        ),
+        (
+            "the same, and it is all that is shown",
+            anchor("https://wei.li@git.com/x", "https://wei.li@git.com/x"),
+            4,
+        ),
+    ] {
+        assert_eq!(weight(&links, "ann@ann.com"), expected, "{name}");
+    }
+}
+
+/// The clone address that `wei.li` copies from a web page was refused, since `.li` is the ending of a country.
+#[test]
+fn a_login_is_deceit_if_it_names_the_author_whom_nothing_proves() {
+    let links = anchor("https://bank.li@evil.com/", "here");
+    let friends = |author: &str, proven: &str| Friends::Known {
+        author: Domain::parse(author).ok(),
+        proven: Domain::parse(proven).into_iter().collect(),
+        is_asked: true,
+        is_author_proven: author == proven,
+    };
+    for (author, proven, expected) in [
+        ("bank.li", "", 10),
+        ("bank.li", "spammer.com", 10),
+        ("bank.li", "bank.li", 4),
+        ("ann.com", "", 4),
+        ("evil.com", "evil.com", 0),
+    ] {
+        let weight = links.weigh(&friends(author, proven), &LinkSettings::default());
+        assert_eq!(weight, expected, "{author} {proven}");
+    }
+}
+
+/// Encrypted mail of a bank weighed 9, so that any newsletter's counter of clicks beside it was refused.
+#[test]
+fn an_encrypted_attachment_of_a_proven_author_weighs_little() {
+    let head = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n\n\
+        <a href='https://click.esp.com/x'>portal.com</a> <a href='javascript:help()'>help</a>\n--b\n\
+        Content-Type: text/html; name=secure.html\nContent-Disposition: attachment\n\n";
+    let sealed = "<form action=https://a.com/><input type=password></form><script>eval(unescape(x))</script>";
+    let links = read(&[head, sealed, "\n--b--\n"].concat());
+    let friends = |is_asked, is_author_proven| Friends::Known {
+        author: Domain::parse("bank.com").ok(),
+        proven: Domain::parse("other.com").into_iter().collect(),
+        is_asked,
+        is_author_proven,
+    };
+    let weight = |friends| links.weigh(&friends, &LinkSettings::default());
+    assert_eq!(weight(friends(true, true)), 7);
+    assert_eq!(weight(friends(false, false)), 7, "nobody is held to have failed");
+    assert_eq!(weight(friends(true, false)), 11);
+    // A page that is shown runs in no browser: nothing in it is encrypted.
+    let shown = page("<form action=https://a.com/><input type=password></form>");
+    assert_eq!(shown.weigh(&friends(true, true), &LinkSettings::default()), 6);
 }
 
 #[test]
@@ -337,7 +434,7 @@ fn what_is_grave_is_not_hidden_behind_trifles() {
     let trifles: String = (0..200)
         .map(|n| format!("<a href='http://a{n}.com/'>https://b{n}.com/</a>"))
         .collect();
-    let grave = "<a href='http://0x7f.1/'>here</a>";
+    let grave = "<a href='http://0xcb.1/'>here</a>";
     for html in [[grave, &trifles].concat(), [&trifles, grave].concat()] {
         let links = page(&html);
         assert_eq!((links.findings.len(), links.hosts.len()), (FINDINGS_MAX, HOSTS_MAX));
@@ -347,7 +444,7 @@ fn what_is_grave_is_not_hidden_behind_trifles() {
                 .told(&LinkSettings::default())
                 .unwrap()
                 .as_str()
-                .starts_with("leads to 127.0.0.1")
+                .starts_with("leads to 203.0.0.1")
         );
     }
 }
@@ -357,14 +454,14 @@ fn what_is_grave_is_not_hidden_behind_trifles() {
 fn no_message_costs_more_than_its_share() {
     let links = |count: usize| {
         (0..count)
-            .map(|n| format!("<a href='http://0x7f.{n}/'>https://b{n}.com/</a>"))
+            .map(|n| format!("<a href='http://0xcb.{n}/'>https://b{n}.com/</a>"))
             .collect::<String>()
     };
     let part = |n: usize| format!("--b\nContent-Type: text/html\n\n{}\n", links(n));
     for message in [
         ["Content-Type: text/html\n\n", &links(10_000)].concat(),
         ["Content-Type: text/html\n\n", &"<div>".repeat(100_000), &links(10)].concat(),
-        format!("\n{}", "http://0x7f.1/ ".repeat(100_000)),
+        format!("\n{}", "http://0xcb.1/ ".repeat(100_000)),
         format!("\n{}", "w ".repeat(1_000_000)),
         format!("\n{}", "://".repeat(100_000)),
         format!("\n{}", "www.".repeat(100_000)),
@@ -404,7 +501,7 @@ proptest! {
     #[test]
     fn better_proofs_never_weigh_more(pieces in proptest::collection::vec(prop_oneof![
         Just("<a href='"), Just("'>"), Just("</a>"), Just("http://"), Just("https://bank.com/"), Just("evil.com"),
-        Just("bit.ly"), Just("0x7f.1"), Just("203.0.113.5"), Just("@"), Just("/"), Just("javascript:"), Just("x"),
+        Just("bit.ly"), Just("0x7f.1"), Just("0xcb.1"), Just("wei.li"), Just("www."), Just("203.0.113.5"), Just("@"), Just("/"), Just("javascript:"), Just("x"),
         Just("p\u{430}y.com"), Just("<form action="), Just("<input type=password>"), Just(" "), Just("%3a")], 0..30)) {
         let links = page(&pieces.concat());
         let settings = LinkSettings::default();

@@ -53,6 +53,8 @@ pub enum Friends {
         proven: Vec<Domain>,
         /// Whether proofs could be had.
         is_asked: bool,
+        /// Whether the visible author's own domain is among them: DMARC passes, or would with a record.
+        is_author_proven: bool,
     },
 }
 
@@ -69,6 +71,11 @@ impl Friends {
             .filter_map(|signature| signature.domain.as_ref());
         let spf = origin.spf_mail_from.found().map(|spf| spf.result);
         let path = reverse_path.domain().filter(|_| spf == Some(SpfResult::Pass));
+        let is_author_proven = origin.dmarc.found().is_some_and(|dmarc| match dmarc.result {
+            DmarcResult::Pass => true,
+            DmarcResult::None => !dmarc.aligned_dkim.is_empty() || dmarc.aligned_spf.is_some(),
+            _ => false,
+        });
         let dmarc = origin.dmarc.found().map(|dmarc| dmarc.result);
         // Where DNS was in trouble nobody is held to have failed.
         let is_asked = origin.dkim.found().is_some()
@@ -78,6 +85,7 @@ impl Friends {
             author,
             proven: signers.chain(path).cloned().collect(),
             is_asked,
+            is_author_proven,
         }
     }
 
@@ -101,6 +109,19 @@ impl Friends {
         }
     }
 
+    /// The author is who the message says, as far as can be said.
+    fn have_author(&self) -> bool {
+        match self {
+            Friends::All => true,
+            Friends::Nobody => false,
+            Friends::Known {
+                is_asked,
+                is_author_proven,
+                ..
+            } => *is_author_proven || !is_asked,
+        }
+    }
+
     /// An organization is the visible author's, and nothing proves that it wrote this.
     fn lacks(&self, organization: &Domain) -> bool {
         match self {
@@ -110,6 +131,7 @@ impl Friends {
                 author,
                 proven,
                 is_asked,
+                ..
             } => {
                 let is_author = author.as_ref().is_some_and(|author| is_below(author, organization));
                 *is_asked && is_author && !proven.iter().any(|proven| is_below(proven, organization))
@@ -120,8 +142,7 @@ impl Friends {
 
 /// Whether a name is another one or stands below it.
 fn is_below(name: &Domain, above: &Domain) -> bool {
-    let rest = name.as_str().strip_suffix(above.as_str());
-    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    super::is_below(name.as_str(), above.as_str())
 }
 
 impl Links {
@@ -192,6 +213,13 @@ fn signs(finding: &Finding, friends: &Friends, settings: &LinkSettings) -> Vec<(
     let weigh = |sign: Sign| match sign {
         Sign::ShowsAddress | Sign::ShowsName if is_friend => 0,
         Sign::ShowsAddress if pretends() => weight(sign, finding.place) + PRETENDS,
+        Sign::LoginLikeHost if finding.login.as_ref().is_some_and(|login| friends.lacks(login)) => {
+            weight(Sign::LoginAsHost, finding.place)
+        }
+        Sign::LoginLikeHost if is_friend => 0,
+        Sign::Password | Sign::Unpacks if finding.place == Place::Attachment && friends.have_author() => {
+            weight(sign, finding.place) - SEALED
+        }
         Sign::Address if finding.place != Place::Text && friends.are_none() => {
             weight(sign, finding.place) + NOBODY_ANSWERS
         }
@@ -201,6 +229,9 @@ fn signs(finding: &Finding, friends: &Friends, settings: &LinkSettings) -> Vec<(
     signs.into_iter().map(|sign| (sign, weigh(sign))).collect()
 }
 
+/// What it weighs less that an attached page of a proven author asks for a password or unpacks itself: so do the encrypted
+/// messages of banks and insurers, which have a form, too. Together they weigh 5.
+const SEALED: u32 = 2;
 /// What it weighs more that a link shows the visible author's own address, whom nothing proves.
 const PRETENDS: u32 = 4;
 /// What it weighs more that a link leads to a bare address, where neither a signature nor SPF proves any domain.
@@ -213,6 +244,8 @@ fn weight(sign: Sign, place: Place) -> u32 {
         Sign::MixedScripts | Sign::ObscuredScript | Sign::Data => 10,
         Sign::ObscuredAddress | Sign::LoginAsHost if !is_seen => 10,
         Sign::ObscuredAddress | Sign::LoginAsHost => 5,
+        Sign::LoginLikeHost if !is_seen => 4,
+        Sign::LoginLikeHost => 2,
         Sign::Alike => 6,
         Sign::Address => {
             if is_seen {
