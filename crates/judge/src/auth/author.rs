@@ -2,10 +2,11 @@
 //!
 //! What mail programs show as the author must be what DMARC asks about. So this reads the syntax leniently where all
 //! programs read the same author: obsolete white space and comments, empty list elements, groups (RFC 6854), display
-//! names with commas, dots or colons without quotes. Where they differ it does not guess, the author is
-//! [`Author::Unreadable`]: a source route (RFC 5322 §4.4), an encoded word or a quoted `@` in a local part, comments
-//! within an address or with another address in them, white space within a domain, control characters, a second address
-//! without a comma between. Unless all that they could find in it is of one domain: [`lenient`].
+//! names with commas, dots or colons without quotes. Where they differ it does not guess: a source route (RFC 5322 §4.4),
+//! an encoded word or a quoted `@` in a local part, comments within an address or with another address in them, white space
+//! within a domain, control characters, a second address without a comma between. If all that they could find there can be
+//! told ([`lenient`]), the author is the one whose domain all of that has, or [`Author::Disputed`]; else
+//! [`Author::Unreadable`].
 //!
 //! It takes one pass, whatever the sender nests or repeats.
 
@@ -33,11 +34,13 @@ pub enum Author {
     },
     /// No From field, or one without an address, such as `<MAILER-DAEMON>`.
     None,
-    /// Several From fields, or addresses of several domains: RFC 7489 §6.6.1, RFC 9989 §11.5. The distinct domains in
-    /// their order, at most ten.
+    /// Several From fields with different addresses, or addresses of several domains: RFC 7489 §6.6.1, RFC 9989 §11.5. The
+    /// distinct domains in their order, at most ten.
     Several(Vec<Domain>),
     /// Something that no address can be read from.
     Unreadable(Line),
+    /// One From field that mail programs read differently: the domains of all authors that they may show.
+    Disputed(Vec<Domain>),
 }
 
 /// Reads all From fields of a message.
@@ -45,31 +48,37 @@ pub fn read(message: &Message<'_>) -> Author {
     let mut found = Found::default();
     let mut count = 0_usize;
     let mut value: &[u8] = &[];
+    let mut is_empty = false;
     for field in message.fields().iter().filter(|field| field.is("From")) {
         count += 1;
         value = value_of(field);
+        let before = found.count;
         if let Err(fault) = (Reader { rest: value }).list(&mut found) {
             found.fault.get_or_insert(fault);
         }
+        is_empty |= found.count == before;
     }
+    let is_repeated = !is_empty && !found.differ && !found.has_hidden_words;
     let Found {
         first,
         domains,
         has_hidden_words,
         fault,
-        all: _,
+        ..
     } = found;
     let unreadable = |fault: Fault| match lenient::read(value) {
-        Some((address, domain)) if count == 1 => Author::One { address, domain },
+        Some(author) if count == 1 => author,
         _ => fault.author(),
     };
     match (fault, first) {
+        // Programs that write the field twice write the same: whichever is shown, it is no other author.
+        (None, Some((address, domain))) if count > 1 && is_repeated => Author::One { address, domain },
         // Which of several fields a program shows is its choice, so they are no better if one cannot be read.
         (_, Some(_)) if count > 1 => Author::Several(domains),
         (Some(fault), _) => unreadable(fault),
         (None, Some(_)) if domains.len() > 1 => Author::Several(domains),
         // Words without an address hide another one, which a program may show.
-        (None, Some((_, domain))) if has_hidden_words && has_another(value, &domain) => Fault::NoAddress.author(),
+        (None, Some((_, domain))) if has_hidden_words && has_another(value, &domain) => unreadable(Fault::NoAddress),
         (None, Some((address, domain))) => Author::One { address, domain },
         (None, None) if has_hidden_words => unreadable(Fault::NoAddress),
         (None, None) => Author::None,
@@ -92,13 +101,17 @@ pub fn addresses(field: &Field<'_>, count_max: usize) -> Vec<Address> {
 /// Whether something that looks like an address may be of another domain.
 fn has_another(value: &[u8], domain: &Domain) -> bool {
     let several = value.iter().filter(|&&octet| octet == b'@').count() > 1;
-    several && lenient::read(value).is_none_or(|(_, of_all)| of_all != *domain)
+    several && !matches!(lenient::read(value), Some(Author::One { domain: of_all, .. }) if of_all == *domain)
 }
 
 /// What the fields hold.
 #[derive(Default)]
 struct Found {
     first: Option<(Line, Domain)>,
+    /// How many addresses there are.
+    count: usize,
+    /// They are not all the same.
+    differ: bool,
     /// Distinct, in their order, at most [`DOMAINS_MAX`].
     domains: Vec<Domain>,
     /// Words that belong to no address, and in which a program may find one: encoded words, or a quoted `@`.
@@ -513,6 +526,9 @@ impl Found {
         {
             all.extend(Address::parse(address.as_str()));
         }
-        self.first.get_or_insert((address, domain));
+        self.count += 1;
+        let found = (address, domain);
+        self.differ |= self.first.as_ref().is_some_and(|first| *first != found);
+        self.first.get_or_insert(found);
     }
 }

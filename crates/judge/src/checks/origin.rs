@@ -255,7 +255,7 @@ fn suspected(why: Line, quarantine: &DmarcQuarantine) -> Answer {
 /// RFC 7489 §6.6.1, RFC 9989 §5.3.1: a message must have one author domain; what has none or several is refused.
 fn author_fault(author: &Author) -> Option<Line> {
     Some(match author {
-        Author::One { .. } => return None,
+        Author::One { .. } | Author::Disputed(_) => return None,
         Author::None => Line::literal("DMARC: the message names no author"),
         Author::Several(_) => Line::literal("DMARC: the message names several authors"),
         Author::Unreadable(what) => text(format!("DMARC: the author cannot be read: {what}")),

@@ -362,7 +362,7 @@ fn private_networks_weigh_nothing_and_logins_of_persons_little() {
 fn a_login_is_deceit_if_it_names_the_author_whom_nothing_proves() {
     let links = anchor("https://bank.li@evil.com/", "here");
     let friends = |author: &str, proven: &str| Friends::Known {
-        author: Domain::parse(author).ok(),
+        authors: Domain::parse(author).into_iter().collect(),
         proven: Domain::parse(proven).into_iter().collect(),
         is_asked: true,
         is_author_proven: author == proven,
@@ -388,7 +388,7 @@ fn an_encrypted_attachment_of_a_proven_author_weighs_little() {
     let sealed = "<form action=https://a.com/><input type=password></form><script>eval(unescape(x))</script>";
     let links = read(&[head, sealed, "\n--b--\n"].concat());
     let friends = |is_asked, is_author_proven| Friends::Known {
-        author: Domain::parse("bank.com").ok(),
+        authors: Domain::parse("bank.com").into_iter().collect(),
         proven: Domain::parse("other.com").into_iter().collect(),
         is_asked,
         is_author_proven,

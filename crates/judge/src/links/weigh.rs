@@ -47,8 +47,8 @@ pub enum Friends {
     Nobody,
     /// These.
     Known {
-        /// The visible author's domain.
-        author: Option<Domain>,
+        /// The visible author's domain; several where programs show different ones.
+        authors: Vec<Domain>,
         /// Those that are proven. A link that shows somebody else and leads to one of these is their counter of clicks.
         proven: Vec<Domain>,
         /// Whether proofs could be had.
@@ -61,9 +61,10 @@ pub enum Friends {
 impl Friends {
     /// Proven is who signed, and by SPF the reverse-path's domain.
     pub fn of(origin: &Origin, reverse_path: &ReversePath) -> Friends {
-        let author = match origin.author.found() {
-            Some(Author::One { domain, .. }) => Some(domain.clone()),
-            _ => None,
+        let authors = match origin.author.found() {
+            Some(Author::One { domain, .. }) => vec![domain.clone()],
+            Some(Author::Disputed(domains)) => domains.clone(),
+            _ => Vec::new(),
         };
         let signatures = origin.dkim.found().into_iter().flatten();
         let signers = signatures
@@ -82,7 +83,7 @@ impl Friends {
             && matches!(dmarc, Some(DmarcResult::None | DmarcResult::Fail | DmarcResult::Pass))
             && !matches!(spf, None | Some(SpfResult::TempError));
         Friends::Known {
-            author,
+            authors,
             proven: signers.chain(path).cloned().collect(),
             is_asked,
             is_author_proven,
@@ -94,8 +95,12 @@ impl Friends {
         match self {
             Friends::All => true,
             Friends::Nobody => false,
-            Friends::Known { author, proven, .. } => {
-                author.iter().chain(proven).any(|friend| is_below(friend, organization))
+            Friends::Known { authors, proven, .. } => {
+                let author = authors.first().filter(|_| authors.len() == 1);
+                author
+                    .into_iter()
+                    .chain(proven)
+                    .any(|friend| is_below(friend, organization))
             }
         }
     }
@@ -128,12 +133,12 @@ impl Friends {
             Friends::All => false,
             Friends::Nobody => true,
             Friends::Known {
-                author,
+                authors,
                 proven,
                 is_asked,
                 ..
             } => {
-                let is_author = author.as_ref().is_some_and(|author| is_below(author, organization));
+                let is_author = authors.iter().any(|author| is_below(author, organization));
                 *is_asked && is_author && !proven.iter().any(|proven| is_below(proven, organization))
             }
         }

@@ -181,7 +181,7 @@ impl Letter {
     pub fn is_bounded(&self) -> bool {
         let is_short = match &self.author {
             Author::One { address, .. } => address.as_str().len() <= AUTHOR_OCTETS_MAX,
-            Author::None | Author::Several(_) | Author::Unreadable(_) => true,
+            Author::None | Author::Several(_) | Author::Unreadable(_) | Author::Disputed(_) => true,
         };
         is_short && self.dkim.len() <= DKIM_MAX
     }
@@ -193,7 +193,7 @@ impl Letter {
                 let mut proven = self.dkim.iter().chain(&self.spf_mail_from);
                 self.passes_dmarc || proven.any(|domain| suffixes.organizational(domain) == *organization)
             })),
-            Author::None | Author::Several(_) | Author::Unreadable(_) => None,
+            Author::None | Author::Several(_) | Author::Unreadable(_) | Author::Disputed(_) => None,
         };
         let reverse_path = self.reverse_path.as_ref().and_then(|path| {
             Some(ReversePathClaim {

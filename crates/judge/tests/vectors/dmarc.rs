@@ -175,7 +175,7 @@ fn messages_of_the_suites_have_their_authors() {
     };
     let several = |author| match author {
         Author::One { domain, .. } => vec![domain],
-        Author::Several(domains) => domains,
+        Author::Several(domains) | Author::Disputed(domains) => domains,
         Author::None | Author::Unreadable(_) => Vec::new(),
     };
     for (file, expected) in [

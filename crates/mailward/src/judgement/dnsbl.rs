@@ -43,13 +43,20 @@ fn askable(zones: &[Zone], is_client_unknown: bool) -> Cow<'_, [Zone]> {
     Cow::Owned(of_domains.cloned().collect())
 }
 
-/// The domains that lists of domains are asked about: the sender's and the author's.
+/// The domains that lists of domains are asked about: the sender's and the author's, of whom there may be several readings.
 fn domains_of(facts: &MessageFacts) -> Vec<Domain> {
-    let author = facts.origin.author.found().and_then(|author| match author {
-        Author::One { domain, .. } => Some(domain),
-        Author::None | Author::Several(_) | Author::Unreadable(_) => None,
+    let authors = facts.origin.author.found().map_or(&[][..], |author| match author {
+        Author::One { domain, .. } => std::slice::from_ref(domain),
+        Author::Disputed(domains) => domains,
+        Author::None | Author::Several(_) | Author::Unreadable(_) => &[],
     });
-    let mut domains: Vec<Domain> = facts.reverse_path.domain().into_iter().chain(author).cloned().collect();
+    let mut domains: Vec<Domain> = facts
+        .reverse_path
+        .domain()
+        .into_iter()
+        .chain(authors)
+        .cloned()
+        .collect();
     domains.dedup();
     domains
 }

@@ -124,6 +124,7 @@ fn author() -> impl Strategy<Value = Author> {
         Just(Author::None),
         vec(domain(), 0..4).prop_map(Author::Several),
         line().prop_map(Author::Unreadable),
+        vec(domain(), 0..4).prop_map(Author::Disputed),
     ]
 }
 

@@ -98,8 +98,8 @@ pub struct Evidence<'a> {
 /// Asks for the author domain's record, and whether an identity that is proven is aligned with it (RFC 9989 §5.3).
 ///
 /// RFC 7489 §6.6.1, RFC 9989 §5.3.1: without an author there is nothing to ask (`None`). Of several authors, or one that
-/// programs read differently, nothing is asked either, since the sender would choose which domain is asked
-/// (RFC 9989 §11.5); they are a `PermError`, and the check decides.
+/// nobody can read, nothing is asked either, since the sender would choose which domain is asked (RFC 9989 §11.5); they are
+/// a `PermError`, and the check decides. Where programs read different authors, each is asked about, and the worst counts.
 ///
 /// RFC 9989 §5.3.6: where DNS trouble leaves the record or the alignment open, or an aligned identity could have passed
 /// but for trouble, the result is `TempError` and the wish is none.
@@ -113,7 +113,32 @@ pub async fn evaluate(evidence: &Evidence<'_>, suffixes: &PublicSuffixes, resolv
             let why = format!("the message has several authors: {}", names.join(", "));
             without(DmarcResult::PermError, &why)
         }
+        Author::Disputed(domains) => {
+            let mut worst = without(DmarcResult::Pass, "");
+            for domain in domains {
+                let dmarc = of_one(domain, evidence, suffixes, resolver).await;
+                if worst.author.is_none() || gravity(&dmarc) > gravity(&worst) {
+                    worst = dmarc;
+                }
+            }
+            let names: Vec<&str> = domains.iter().map(Domain::as_str).collect();
+            let why = format!("programs read an author of {}; {}", names.join(" or "), worst.why);
+            worst.why = Line::reason(why.as_bytes());
+            worst
+        }
     }
+}
+
+/// How much a result says against a message: what its owner asks for, and then what is not known.
+fn gravity(dmarc: &Dmarc) -> (Wish, u8) {
+    let (wish, rank) = match dmarc.result {
+        DmarcResult::Fail => (dmarc.wish, 4),
+        DmarcResult::TempError => (dmarc.published, 3),
+        DmarcResult::PermError => (Wish::None, 2),
+        DmarcResult::None => (Wish::None, 1),
+        DmarcResult::Pass => (Wish::None, 0),
+    };
+    (wish, rank)
 }
 
 /// Who mends a DMARC failure: the sealer of a set that says that the message passed when it came to him.

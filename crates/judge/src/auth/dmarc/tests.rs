@@ -1,5 +1,7 @@
 //! Whole evaluations under small zones.
 
+mod readings;
+
 use super::*;
 use crate::auth::arc::ArcSet;
 use crate::resolver::{Answer, BoxFuture, Kind, Outcome, Question, Record as DnsRecord, Trouble};
