@@ -352,7 +352,10 @@ impl ContentFacts {
         ContentFacts {
             size_octets,
             message_id: line("Message-ID"),
-            subject: line("Subject"),
+            subject: message
+                .first("Subject")
+                .map(|field| mail::mime::readable(&field.value(), VALUE_CHARS_MAX))
+                .filter(|subject| !subject.as_str().is_empty()),
             asks_moderation: asks_moderation(&folded("Subject")),
             has_date: message.first("Date").is_some_and(|field| !field.value().is_empty()),
             author: author(message),
@@ -592,6 +595,19 @@ mod tests {
                 .mailer
                 .is_some_and(|kept| kept.as_str().chars().count() <= VALUE_CHARS_MAX)
         );
+    }
+
+    #[test]
+    fn the_subject_is_what_people_read() {
+        let subject = |octets: &[u8]| {
+            let message = [b"Subject: ", octets, b"\r\n\r\n"].concat();
+            let facts = ContentFacts::gather(&Message::parse(&message), 0);
+            facts.subject.map(|line| line.to_string()).unwrap_or_default()
+        };
+        assert_eq!(subject(b"=?utf-8?B?R3LDvMOfZQ==?="), "Gr\u{fc}\u{df}e");
+        assert_eq!(subject(b"Gr\xfc\xdfe"), "Gr\u{fc}\u{df}e");
+        // What is encoded is no less foreign.
+        assert_eq!(subject(b"=?utf-8?Q?a=0D=0Ab=1B[31m=E2=80=AEc?="), "a b [31m\\u{202e}c");
     }
 
     #[test]

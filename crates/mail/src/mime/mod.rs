@@ -31,7 +31,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, RandomState};
 use walk::{Budget, walk};
-pub use words::decode_words;
+pub use words::{decode_words, readable};
 
 /// Levels of nesting that are looked into.
 pub const DEPTH_MAX: usize = 32;

@@ -2,6 +2,7 @@
 
 use super::charset::decode as decode_charset;
 use super::transfer;
+use crate::text::Line;
 use memchr::memmem;
 use std::borrow::Cow;
 
@@ -41,6 +42,12 @@ pub fn decode_words(value: &[u8]) -> Cow<'_, str> {
     flush(&mut out, &charset, &mut octets);
     out.push_str(&decode_charset("", rest));
     Cow::Owned(out)
+}
+
+/// The same as people shall read it: one line, made safe, of at most `chars_max` characters. A value that is decoded already
+/// stays what it is.
+pub fn readable(value: &[u8], chars_max: usize) -> Line {
+    Line::clean(decode_words(value).as_bytes(), chars_max)
 }
 
 fn flush(out: &mut String, charset: &str, octets: &mut Vec<u8>) {

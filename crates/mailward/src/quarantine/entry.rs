@@ -123,7 +123,7 @@ pub struct Entry {
     pub evidence: Vec<Line>,
     /// The check that gave the reason.
     pub plugin: Option<Line>,
-    /// The Subject; empty if there was none.
+    /// The Subject, decoded (RFC 2047); empty if there was none.
     pub subject: Line,
     /// The Message-ID.
     #[serde(rename = "message-id")]
@@ -204,7 +204,7 @@ impl Copy<'_> {
                 .iter()
                 .map(|text| value(text.as_str().as_bytes()))
                 .collect(),
-            subject: value(self.subject.unwrap_or_default()),
+            subject: subject(self.subject.unwrap_or_default()),
             recipient: value(self.recipient.as_str().as_bytes()),
             filename: file.map(ToString::to_string).unwrap_or_default(),
             message_id: self.message_id.map(value),
@@ -243,6 +243,15 @@ fn visible(text: &str, escape: impl Fn(char, &mut String)) -> String {
         }
     }
     out
+}
+
+/// The Subject as it stands in the header, as the original program writes it. Octets of an old charset without encoded words
+/// would be lost in JSON, so they are decoded.
+fn subject(octets: &[u8]) -> String {
+    match std::str::from_utf8(octets) {
+        Ok(_) => value(octets),
+        Err(_) => value(mail::mime::decode_words(octets).as_bytes()),
+    }
 }
 
 impl Record {
@@ -316,7 +325,7 @@ impl Record {
             next_hop: self.next_hop.map(Line::from),
             evidence: self.evidence.into_iter().map(Line::from).collect(),
             plugin: self.plugin.map(Line::from),
-            subject: self.subject.into(),
+            subject: mail::mime::readable(self.subject.as_bytes(), VALUE_OCTETS_MAX),
             message_id: self.message_id.map(Line::from),
             disposition: self.disposition.into(),
             size: self.size,

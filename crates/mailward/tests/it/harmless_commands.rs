@@ -99,6 +99,20 @@ fn scan_reads_a_pipe_that_it_is_named() {
     assert_eq!(json(&output)[0]["facts"]["content"]["subject"], "hello", "{output:?}");
 }
 
+/// People were shown `=?utf-8?Q?Gr=C3=BC=C3=9Fe?=`.
+#[test]
+fn subjects_and_names_are_shown_decoded() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let message =
+        b"From: =?iso-8859-1?Q?J=F6rg?= <joerg@b.example>\r\nSubject: =?utf-8?Q?Gr=C3=BC=C3=9Fe=1B[31m?=\r\n\r\nx\r\n";
+    let output = mailward(dir.path(), &["scan", "/dev/stdin"], message);
+    assert_harmless(&output);
+    let said = text(&output.stdout);
+    for shown in ["J\u{f6}rg <joerg@b.example>", "subject   Gr\u{fc}\u{df}e [31m"] {
+        assert!(said.contains(shown), "{shown:?} is not in\n{said}");
+    }
+}
+
 /// A gateway that refuses what calls itself `localhost`.
 fn strict(sink: &Sink) -> Setup {
     let files = ["example.com/users/valid/foo", "example.com/checks/helo"];

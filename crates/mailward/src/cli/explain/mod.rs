@@ -7,6 +7,7 @@ use super::harmless;
 use judge::evidence::{AuthorField, ContentFacts, MessageFacts, RecipientFacts, UserStanding};
 use judge::reason::Effect;
 use judge::verdict::{Disposition, Rejection, Verdict};
+use mail::Line;
 use std::fmt::Write;
 
 /// One aligned line: a label of up to nine characters, and a text, which may be foreign.
@@ -144,10 +145,11 @@ fn content(out: &mut String, content: &ContentFacts) {
         "from",
         match author {
             AuthorField::Missing => "missing or empty".into(),
-            AuthorField::Plain(text) | AuthorField::BogusInitial(text) | AuthorField::TwoAts(text) => text.to_string(),
+            AuthorField::Plain(text) | AuthorField::BogusInitial(text) | AuthorField::TwoAts(text) => decoded(text),
         },
     );
-    line(out, "subject", subject.as_ref().map_or("none", |s| s.as_str()));
+    // Older versions recorded it as it stood in the header.
+    line(out, "subject", subject.as_ref().map_or("none".into(), decoded));
     if let Some(id) = message_id {
         line(out, "msg-id", id);
     }
@@ -168,6 +170,11 @@ fn content(out: &mut String, content: &ContentFacts) {
         traits.push("empty body".into());
     }
     line(out, "form", traits.join(", "));
+}
+
+/// A header's text with its encoded words decoded.
+fn decoded(text: &Line) -> String {
+    mail::mime::readable(text.as_str().as_bytes(), usize::MAX / 8).to_string()
 }
 
 /// What was known of a recipient.

@@ -116,6 +116,37 @@ fn a_search_looks_at_all_texts_in_any_case() {
     assert_eq!(count("nothing of the kind", Days::All), 0);
 }
 
+/// `search` found no subject with a letter outside of ASCII, and `list` showed `=?utf-8?B?TcO8bmNoZW4=?=`.
+#[test]
+fn subjects_are_decoded_for_people_and_stay_as_they_came_in_the_index() {
+    for (subject, index) in [
+        (
+            &b"=?utf-8?B?R3LDvMOfZSBhdXM=?=\r\n =?utf-8?Q?_M=C3=BCnchen?="[..],
+            "=?utf-8?B?R3LDvMOfZSBhdXM=?=",
+        ),
+        (b"=?iso-8859-1?Q?Gr=FC=DFe_aus_M=FCnchen?=", "=?iso-8859-1?Q?"),
+        (b"Gr\xfc\xdfe aus M\xfcnchen", "Gr\u{fc}\u{df}e"),
+        ("Gr\u{fc}\u{df}e aus M\u{fc}nchen".as_bytes(), "Gr\u{fc}\u{df}e"),
+    ] {
+        let root = tempdir().unwrap();
+        let quarantine = open(root.path());
+        let copy = Copy {
+            subject: Some(subject),
+            ..copy()
+        };
+        drop(quarantine.store(&copy, &noon(DAY)).unwrap());
+        let found = quarantine
+            .search("M\u{dc}NCHEN", &Filter::default(), &noon(DAY))
+            .unwrap();
+        let subjects: Vec<&str> = found.entries.iter().map(|entry| entry.subject.as_str()).collect();
+        assert_eq!(subjects, ["Gr\u{fc}\u{df}e aus M\u{fc}nchen"], "{index}");
+        for name in ["index", "index.json"] {
+            let text = std::fs::read_to_string(root.path().join("212/example.com").join(name)).unwrap();
+            assert!(text.contains(index), "{text}");
+        }
+    }
+}
+
 #[test]
 fn foreign_text_in_an_index_is_cleaned_when_it_is_read() {
     let root = tempdir().unwrap();
