@@ -161,10 +161,13 @@ fn reload(desk: &Desk, out: &mut Out<'_>) -> Result<u8, Trouble> {
     Ok(0)
 }
 
-/// The terminal's width, from the shell; what goes into a pipe is wide.
-pub(super) fn columns() -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    columns
-        .filter(|_| std::io::stdout().is_terminal())
-        .unwrap_or(crate::quarantine::print::COLUMNS)
+/// How wide the terminal is, by what it says itself: shells do not export `COLUMNS`. Nothing for what goes into a pipe or a
+/// file, which is not cut.
+pub(super) fn columns() -> Option<usize> {
+    let out = std::io::stdout();
+    out.is_terminal().then(|| {
+        let size = rustix::termios::tcgetwinsize(&out).ok();
+        let columns = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+        columns.unwrap_or(crate::quarantine::print::COLUMNS)
+    })
 }

@@ -56,8 +56,8 @@ pub(super) struct Out<'a> {
     pub text: &'a mut dyn Write,
     /// What went wrong beside it.
     pub errors: &'a mut dyn Write,
-    /// How wide a table may be.
-    pub columns: usize,
+    /// How wide a table may be; nothing where it goes to a program.
+    pub columns: Option<usize>,
 }
 
 impl Desk {

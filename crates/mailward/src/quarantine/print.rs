@@ -1,6 +1,6 @@
 //! Entries and messages for people and for programs.
 //!
-//! Tables are cut to a width, so that an entry is one line of a terminal. A stored message is foreign octets: shown
+//! Tables are cut to the width of a terminal, so that an entry is one line of it, and not at all for programs. A stored message is foreign octets: shown
 //! to a person, everything that a terminal would obey or hide is written as an escape; only [`Form::Raw`] gives the
 //! octets themselves.
 
@@ -12,7 +12,7 @@ use mail::Line;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 
-/// How wide a table is where the terminal does not say, in columns.
+/// How wide a table is made where a terminal does not say, in columns.
 pub const COLUMNS: usize = 100;
 /// No text column gets narrower than this, however narrow the terminal.
 const TEXT_COLUMNS_MIN: usize = 8;
@@ -31,12 +31,13 @@ pub enum Form {
     Raw,
 }
 
-/// A table of entries, `columns` wide: day, time, id, from, to, reason, subject. Times are local to `tz`.
-pub fn list(listing: &Listing, tz: &TimeZone, columns: usize) -> String {
+/// A table of entries: date, time, id, from, to, reason, subject. It is at most `columns` wide; without a terminal nothing of it
+/// is cut. Times are local to `tz`.
+pub fn list(listing: &Listing, tz: &TimeZone, columns: Option<usize>) -> String {
     if listing.entries.is_empty() {
         return footer(listing, "no entries\n".into());
     }
-    let head = ["DAY", "TIME", "ID", "", "FROM", "TO", "REASON", "SUBJECT"].map(str::to_owned);
+    let head = ["DATE", "TIME", "ID", "", "FROM", "TO", "REASON", "SUBJECT"].map(str::to_owned);
     let rows: Vec<[String; 8]> = std::iter::once(head)
         .chain(listing.entries.iter().map(|entry| row(entry, tz)))
         .collect();
@@ -46,13 +47,16 @@ pub fn list(listing: &Listing, tz: &TimeZone, columns: usize) -> String {
             .max()
             .unwrap_or(0)
     });
-    fit(&mut widths, columns);
+    fit(&mut widths, columns.unwrap_or(COLUMNS));
     let mut out = String::new();
     for row in &rows {
         let mut line = String::new();
         for (text, wide) in row.iter().zip(widths).filter(|(_, wide)| *wide > 0) {
-            let (text, used) = cut(text, wide);
-            let _ = write!(line, "{text}{:1$}", "", wide - used + 2);
+            let (text, used) = match columns {
+                Some(_) => cut(text, wide),
+                None => (text.clone(), text.chars().map(width).sum()),
+            };
+            let _ = write!(line, "{text}{:1$}", "", wide.saturating_sub(used) + 2);
         }
         out.push_str(line.trim_end());
         out.push('\n');
@@ -61,17 +65,17 @@ pub fn list(listing: &Listing, tz: &TimeZone, columns: usize) -> String {
 }
 
 fn row(entry: &Entry, tz: &TimeZone) -> [String; 8] {
-    let time = entry
-        .time
-        .map(|time| time.to_zoned(tz.clone()).strftime("%H:%M").to_string());
+    let time = entry.time.map(|time| time.to_zoned(tz.clone()));
+    let told = |form| time.as_ref().map(|time| time.strftime(form).to_string());
     let mark = match entry.state {
         State::Held => "",
         State::Released => "R",
         State::MetadataOnly => "M",
     };
     [
-        entry.day.to_string(),
-        time.unwrap_or_default(),
+        // Entries of the original program may have no time, only the directory of their day.
+        told("%Y-%m-%d").unwrap_or_else(|| format!("day {}", entry.day)),
+        told("%H:%M").unwrap_or_default(),
         entry.id.to_string(),
         mark.to_owned(),
         entry.from.to_string(),
@@ -106,7 +110,7 @@ fn fit(widths: &mut [usize; 8], columns: usize) {
     let room = columns.saturating_sub(taken + 2 * (texts.len() - 1));
     let need: Vec<usize> = texts.to_vec();
     // Hundredths of the room for from, to, reason and subject.
-    for ((wide, need), share) in texts.iter_mut().zip(&need).zip([22, 20, 28, 30]) {
+    for ((wide, need), share) in texts.iter_mut().zip(&need).zip([23, 23, 26, 28]) {
         *wide = (*need).min((room * share / 100).max(TEXT_COLUMNS_MIN));
     }
     let mut left = room.saturating_sub(texts.iter().sum());
@@ -205,8 +209,8 @@ pub fn expired(expired: &Expired, how: Expiry, verbose: bool) -> String {
     for day in expired.days.iter().filter(|_| verbose || how.dry_run) {
         let _ = writeln!(
             out,
-            "{did} {} ({}): {} messages, {} octets",
-            day.name, day.date, day.messages, day.octets
+            "{did} {} (directory {}): {} messages, {} octets",
+            day.date, day.name, day.messages, day.octets
         );
     }
     for path in expired.kept.iter().filter(|_| verbose) {
@@ -337,20 +341,43 @@ mod tests {
             damaged: 2,
             more: true,
         };
-        insta::assert_snapshot!(list(&listing, &zone(), 100), @"
-        DAY  TIME   ID         FROM             TO               REASON                SUBJECT
-        212  12:00  7QK2M9     <Bob@b.example>  Ann@Example.com  HELO should be qual…  You have won, answer…
-        212  12:00  7QK2M9  R  <Bob@b.example>  Ann@Example.com  HELO should be qual…  Hello
-        212  12:00  7QK2M9  M  <Bob@b.example>  Ann@Example.com  HELO should be qual…  中文
+        insta::assert_snapshot!(list(&listing, &zone(), Some(100)), @"
+        DATE        TIME   ID         FROM             TO               REASON             SUBJECT
+        2025-07-31  12:00  7QK2M9     <Bob@b.example>  Ann@Example.com  HELO should be q…  You have won, an…
+        2025-07-31  12:00  7QK2M9  R  <Bob@b.example>  Ann@Example.com  HELO should be q…  Hello
+        2025-07-31  12:00  7QK2M9  M  <Bob@b.example>  Ann@Example.com  HELO should be q…  中文
         R: released
         M: only metadata were kept
         there are more than these 3
         damaged index lines, passed over: 2
         ");
-        for line in list(&listing, &zone(), 72).lines() {
+        for line in list(&listing, &zone(), Some(72)).lines() {
             assert!(line.chars().map(width).sum::<usize>() <= 72, "{line}");
         }
-        assert_eq!(list(&Listing::default(), &zone(), 100), "no entries\n");
+        assert_eq!(list(&Listing::default(), &zone(), Some(100)), "no entries\n");
+    }
+
+    /// `quarantine list | grep ann@example.com` found nothing, since the address was cut.
+    #[test]
+    fn a_listing_for_programs_is_not_cut() {
+        let subject = "You have won, answer at once ".repeat(40);
+        let mut dateless = sample("Hello", Some(NAME));
+        dateless.time = None;
+        let listing = Listing {
+            entries: vec![sample(&subject, Some(NAME)), dateless],
+            ..Listing::default()
+        };
+        let table = list(&listing, &zone(), None);
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[1].starts_with("2025-07-31  12:00  7QK2M9"), "{table}");
+        assert!(
+            lines[1].ends_with(subject.trim_end()) && lines[1].contains("HELO should be qualified"),
+            "{table}"
+        );
+        assert!(
+            lines[2].starts_with("day 212 ") && lines[2].ends_with("qualified  Hello"),
+            "{table}"
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The quarantine behind the gateway: trouble with its disk, its budgets, and release.
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs;
+use std::io::Read;
 use std::process::Output;
 
 use crate::support::boxes;
@@ -359,4 +362,63 @@ fn expire_touches_nothing_foreign_and_keeps_today() {
             .count(),
         1
     );
+}
+
+/// What a command says to a terminal of this width, or to one that does not say.
+fn said_to_terminal(gateway: &Gateway, columns: u16, args: &[&str]) -> String {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&master).expect("access to it");
+    unlockpt(&master).expect("it is unlocked");
+    let name = ptsname(&master, Vec::new()).expect("its name");
+    let terminal = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().expect("a path"));
+    let terminal = terminal.expect("its other end");
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&terminal, size).expect("a size");
+    // Read while the command writes: it would wait for room.
+    let reader = std::thread::spawn(move || {
+        let (mut master, mut said) = (fs::File::from(master), Vec::new());
+        // The last end that is closed makes an error of the end (EIO).
+        let _ = master.read_to_end(&mut said);
+        String::from_utf8(said).expect("UTF-8")
+    });
+    assert!(gateway.command_saying_to(terminal.into(), args).success());
+    reader.join().expect("what was said")
+}
+
+/// Tables were cut to 100 columns in a pipe and on every terminal, since shells do not export `COLUMNS`.
+#[test]
+fn a_table_fits_the_terminal_and_is_whole_in_a_pipe() {
+    let sink = Sink::start();
+    let gateway = setup(&sink).start();
+    let sender = format!("{}@sender.example", "a".repeat(60));
+    let mail = Mail {
+        from: sender.clone(),
+        ..unqualified(&["foo@example.com"])
+    };
+    assert_eq!(send(&gateway, &mail).code, 550);
+    let args = ["quarantine", "list"];
+    for (columns, widest) in [(80, 80), (170, 170), (0, 100)] {
+        let table = said_to_terminal(&gateway, columns, &args);
+        let wide = table.lines().map(|line| line.trim_end().chars().count()).max();
+        assert!(wide.is_some_and(|wide| wide <= widest), "{columns}: {table}");
+        assert_eq!(table.contains(&sender), columns == 170, "{columns}: {table}");
+    }
+    let output = gateway.command(&args);
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(table.contains(&format!("<{sender}>  foo@example.com")), "{table}");
+    // The date, not the day of the year.
+    let date = table
+        .lines()
+        .nth(1)
+        .and_then(|line| line.split(' ').next())
+        .unwrap_or_default();
+    assert!(date.len() == 10 && date.matches('-').count() == 2, "{table}");
 }

@@ -20,8 +20,9 @@ pub(super) const LINE_OCTETS_MAX: u64 = 8 * PIECE_OCTETS as u64;
 pub(super) struct Request {
     /// [`VERSION`].
     pub mailward: u32,
-    /// How wide a table may be.
-    pub columns: usize,
+    /// How wide a table may be; it is not cut where this is null or missing.
+    #[serde(default)]
+    pub columns: Option<usize>,
     pub ask: Ask,
 }
 
@@ -99,6 +100,8 @@ mod tests {
         let request: Request = serde_json::from_str(text).unwrap();
         assert!(matches!(request.ask, Ask::Why(_)));
         assert_eq!(line(&request).unwrap().trim_end(), text);
+        let piped: Request = serde_json::from_str(r#"{"mailward":1,"columns":null,"ask":"reload"}"#).unwrap();
+        assert_eq!(piped.columns, None);
         let reload: Request = serde_json::from_str(r#"{"mailward":1,"columns":1,"ask":"reload"}"#).unwrap();
         assert!(matches!(reload.ask, Ask::Reload));
     }

@@ -298,7 +298,7 @@ fn a_dry_run_says_what_would_go_and_changes_nothing() {
     );
     assert_eq!(tree(root.path()), before);
     let said = super::super::print::expired(&expired, how, false);
-    assert_eq!(said, "would remove 212 (2025-07-31): 1 messages, 57 octets\n");
+    assert_eq!(said, "would remove 2025-07-31 (directory 212): 1 messages, 57 octets\n");
 }
 
 #[test]
