@@ -138,6 +138,8 @@ struct From<'a> {
     is_exim: bool,
     /// qmail's form, in which that name is looked up but not confirmed.
     is_qmail: bool,
+    /// Such a comment has the HELO name and nothing else. Yahoo and CommuniGate write the address before it instead.
+    is_helo_alone: bool,
     may_be_forged: bool,
 }
 
@@ -148,7 +150,10 @@ impl<'a> From<'a> {
         let first = words.next().unwrap_or_default();
         if first.eq_ignore_ascii_case(b"HELO") || first.eq_ignore_ascii_case(b"EHLO") {
             self.is_qmail = true;
-            self.helo = self.helo.or(words.next());
+            let helo = words.next();
+            // A reverse name of one label may read `EHLO`: in front of it stands what the client called itself.
+            self.is_helo_alone = words.next().is_none() && helo.is_some_and(|helo| !helo.starts_with(b"["));
+            self.helo = self.helo.or(helo);
             return;
         }
         let mut before: Option<&[u8]> = None;
@@ -175,6 +180,9 @@ impl<'a> From<'a> {
         // The name is the address only where the host, and not the client, put it there.
         if self.is_exim && self.addresses.is_empty() {
             self.addresses.extend(of_name);
+        }
+        if self.is_helo_alone && self.addresses.is_empty() {
+            self.addresses.extend(of_name.or_else(|| self.name.and_then(bare)));
         }
         // A semicolon in the client's own name ends the field before its host says anything.
         let first = self.addresses.first().copied().filter(|_| found.by.is_some());

@@ -131,6 +131,22 @@ const FORMS: &[(&str, &str)] = &[
         "a - 198.51.100.7 mx.b.example SMTPS",
     ),
     (
+        "from 198.51.100.7 (EHLO mx.a.example) by mx.b.example with SMTPs\r\n (version=TLS1_3 cipher=TLS_X); ",
+        "mx.a.example - 198.51.100.7 mx.b.example SMTPS",
+    ),
+    (
+        "from 2001:db8::1 (EHLO mx.a.example) by mx.b.example with SMTP; ",
+        "mx.a.example - 2001:db8::1 mx.b.example SMTP",
+    ),
+    (
+        "from [198.51.100.7] (HELO mx.a.example)\r\n  by mx.b.example (CommuniGate Pro SMTP 6.1.20)\r\n  with ESMTPS id 1 for b@b.example; ",
+        "mx.a.example - 198.51.100.7 mx.b.example ESMTPS",
+    ),
+    (
+        "from [198.51.100.7] (account bob@b.example HELO laptop) by mx.b.example (CommuniGate Pro SMTP 6.1.20) with ESMTPSA id 1; ",
+        "[198.51.100.7] - - mx.b.example ESMTPSA",
+    ),
+    (
         "from pop.a.example [192.0.2.1] by home with POP3 (fetchmail-6.4.1) for <b@localhost> (single-drop); ",
         "pop.a.example - 192.0.2.1 home POP3",
     ),
