@@ -4,6 +4,7 @@ use crate::Input;
 use judge::auth::spf::{Ask, Identity, Spf, SpfResult, check};
 use judge::resolver::{Answer, BoxFuture, Kind, Name, Outcome, Question, Record, Resolver, Security, Trouble};
 use mail::ReversePath;
+use mail::auth_results::Encoding;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -80,7 +81,7 @@ fn check_result(ask: &Ask<'_>, path: &ReversePath, spf: &Spf) {
     assert!(!is_wrong || !spf.explanation.as_str().is_empty(), "nobody says why");
     assert!(spf.explanation.as_str().chars().count() <= mail::REASON_CHARS_MAX);
     assert!(spf.result == SpfResult::Fail || is_wrong || spf.explanation.as_str().is_empty());
-    let field = spf.received(ask, path);
+    let field = spf.received(ask, path, Encoding::Ascii);
     assert!(field.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' '));
     assert!(field.starts_with(spf.result.word()) && field.len() < 4000);
     assert!(

@@ -7,6 +7,7 @@
 use crate::support::vectors;
 use judge::auth::spf::{Ask, Identity, Spf, check, check_sender};
 use judge::resolver::{Answer, BoxFuture, Kind, Name, Outcome, Question, Record, Resolver, Security, Trouble};
+use mail::auth_results::Encoding;
 use mail::{Line, ReversePath};
 use std::collections::HashMap;
 use std::fs;
@@ -140,7 +141,7 @@ fn ask(test: &Yaml, zone: &Zone) -> Spf {
         Ok(_) => pollster::block_on(check(&ask, zone)),
         Err(_) => pollster::block_on(check_sender(&ask, local, domain, zone)),
     };
-    let (sentence, header) = (spf.sentence(ask.identity), spf.received(&ask, path));
+    let (sentence, header) = (spf.sentence(ask.identity), spf.received(&ask, path, Encoding::Ascii));
     assert!(sentence.as_str().starts_with("SPF for "), "{sentence}");
     assert!(header.starts_with(spf.result.word()) && header.is_ascii(), "{header}");
     spf

@@ -37,7 +37,11 @@ pub fn fields(facts: &MessageFacts, own: &OwnNames, is_utf8: bool) -> Vec<String
             now_s: facts.received_s,
         };
         let mut text = String::new();
-        fold("Received-SPF:", &spf.received(&ask, &facts.reverse_path), &mut text);
+        fold(
+            "Received-SPF:",
+            &spf.received(&ask, &facts.reverse_path, encoding),
+            &mut text,
+        );
         fields.push(text);
     }
     fields

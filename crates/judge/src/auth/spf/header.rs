@@ -1,18 +1,21 @@
 //! The value of a Received-SPF field (RFC 7208 §9.1).
 
 use super::{Ask, Identity, Spf, SpfResult};
+use mail::auth_results::Encoding;
 use mail::{Line, ReversePath};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Longest value of a key, in characters. Quoting doubles it at worst, which leaves a line of RFC 5322 room for it.
 const VALUE_CHARS_MAX: usize = 320;
 
 impl Spf {
-    /// The value of a Received-SPF field: ASCII without line breaks, all foreign text quoted. It may be folded at any
-    /// blank; nothing in it is longer than a line may be.
+    /// The value of a Received-SPF field without line breaks, all foreign text quoted. It may be folded at any blank; nothing
+    /// in it is longer than a line may be. In a message of SMTPUTF8 it holds UTF-8 (RFC 6532 §3.2), so that an address stays
+    /// the one it is.
     ///
     /// `ask` is what was asked, and `reverse_path` that of the message, whichever identity it was asked for.
-    pub fn received(&self, ask: &Ask<'_>, reverse_path: &ReversePath) -> String {
+    pub fn received(&self, ask: &Ask<'_>, reverse_path: &ReversePath, encoding: Encoding) -> String {
         let client = ask.client.to_canonical();
         let identity = match ask.identity {
             Identity::Helo => "helo",
@@ -20,7 +23,7 @@ impl Spf {
         };
         let comment = format!("{}: {}", ask.receiver, self.comment(&client.to_string()));
         let mut out = format!("{} (", self.result);
-        push_comment(&comment, &mut out);
+        push_comment(&comment, encoding, &mut out);
         out.push(')');
         let (term, _) = self.matched();
         let mechanism = if term.is_empty() { "default" } else { term };
@@ -28,7 +31,7 @@ impl Spf {
         let mut separator = ' ';
         let mut push = |key: &str, value: &str| {
             let _ = write!(out, "{separator}{}{key}=", if separator == ';' { " " } else { "" });
-            push_value(value, &mut out);
+            push_value(value, encoding, &mut out);
             separator = ';';
         };
         push("client-ip", &client.to_string());
@@ -60,9 +63,18 @@ impl Spf {
     }
 }
 
+/// What can be written of a text.
+fn written(line: &Line, encoding: Encoding) -> Cow<'_, str> {
+    match encoding {
+        Encoding::Ascii => line.to_ascii(),
+        Encoding::Utf8 => Cow::Borrowed(line.as_str()),
+    }
+}
+
 /// RFC 5322 §3.2.2 `ccontent`.
-fn push_comment(text: &str, out: &mut String) {
-    for c in Line::clean(text.as_bytes(), VALUE_CHARS_MAX).to_ascii().chars() {
+fn push_comment(text: &str, encoding: Encoding, out: &mut String) {
+    let line = Line::clean(text.as_bytes(), VALUE_CHARS_MAX);
+    for c in written(&line, encoding).chars() {
         if matches!(c, '(' | ')' | '\\') {
             out.push('\\');
         }
@@ -71,9 +83,10 @@ fn push_comment(text: &str, out: &mut String) {
 }
 
 /// A dot-atom where it is one, else a quoted-string (RFC 5322 §3.2.3, §3.2.4).
-fn push_value(text: &str, out: &mut String) {
+fn push_value(text: &str, encoding: Encoding, out: &mut String) {
     let line = Line::clean(text.as_bytes(), VALUE_CHARS_MAX);
-    let text = line.to_ascii();
+    let text = written(&line, encoding);
+    // Everything outside of ASCII is quoted: RFC 6532 would have it in atoms, but old readers know no such.
     let is_atext = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
     if text
         .split('.')

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::resolver::{Answer, BoxFuture, Budgeted, Kind, Outcome, Question, Record, Trouble};
+use mail::auth_results::Encoding;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -150,7 +151,7 @@ mod identities {
             let spf = pollster::block_on(check(&ask, &zone));
             assert_eq!(spf.result, SpfResult::None, "{helo}");
             assert!(!spf.explanation.as_str().is_empty() && spf.term.as_str().is_empty());
-            assert!(spf.received(&ask, &ReversePath::Null).len() < 2000);
+            assert!(spf.received(&ask, &ReversePath::Null, Encoding::Ascii).len() < 2000);
         }
         for (from, explanation) in [
             ("bob@[192.0.2.1]", "`[192.0.2.1]` is an address literal"),
@@ -649,7 +650,18 @@ mod fields {
             helo,
             ..ask(client, &path)
         };
-        pollster::block_on(check(&ask, &Zone::new(zone))).received(&ask, &path)
+        pollster::block_on(check(&ask, &Zone::new(zone))).received(&ask, &path, Encoding::Ascii)
+    }
+
+    /// `j?rg@` is another address, and a valid one.
+    #[test]
+    fn an_address_of_smtputf8_stays_itself() {
+        let path = path("j\u{f6}rg@sender.example");
+        let ask = ask("192.0.2.1", &path);
+        let spf = pollster::block_on(check(&ask, &Zone::new("sender.example TXT v=spf1 -all")));
+        let field = |encoding| spf.received(&ask, &path, encoding);
+        assert!(field(Encoding::Utf8).contains("envelope-from=\"j\u{f6}rg@sender.example\";"));
+        assert!(field(Encoding::Ascii).is_ascii());
     }
 
     #[test]
@@ -721,8 +733,10 @@ proptest! {
         let found = pollster::block_on(check(&ask, &zone));
         prop_assert!(zone.questions() <= QUESTIONS_MAX);
         prop_assert!(found.term.as_str().chars().count() <= TERM_CHARS_MAX);
-        let field = found.received(&ask, &path);
+        let field = found.received(&ask, &path, Encoding::Ascii);
         prop_assert!(field.is_ascii() && !field.contains('\n') && field.len() < 3000);
+        let field = found.received(&ask, &path, Encoding::Utf8);
+        prop_assert!(!field.contains('\n') && field.len() < 4000);
         let again = pollster::block_on(check(&ask, &zone));
         prop_assert_eq!(again, found);
     }

@@ -113,6 +113,8 @@ fn names_in_any_script_are_those_that_the_dns_knows() {
             );
             // Only where the client said so may a header hold more than ASCII (RFC 6532).
             assert!(!smtputf8.is_empty() || results.is_ascii(), "{results}");
+            let received = field(&world.last(), "Received-SPF");
+            assert!(received.contains(&format!("envelope-from=\"{sender}\"")), "{received}");
         }
     }
 }
