@@ -213,6 +213,9 @@ impl Judgement {
         }
         if subject.client.is_unknown {
             facts.origin.iprev = Fact::Skipped(Line::literal("the client's address is not known"));
+        } else if sources.names.is_none() && sources.without_names == WithoutNames::LeftOpen {
+            // A list of host names must not wait for what nobody asks.
+            facts.origin.iprev = Fact::Skipped(Line::literal("DNS is not asked"));
         }
         for recipient in &mut recipients {
             recipient.look_up(&subject.client, &facts);

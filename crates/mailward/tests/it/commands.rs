@@ -178,6 +178,23 @@ fn scan_judges_as_the_door_would_for_a_recipient() {
     assert!(bad.0.contains("tag: delivered with a mark"), "{}", bad.0);
 }
 
+/// Without DNS nobody knows the client's name; the other checks are made all the same.
+#[test]
+fn scan_without_dns_judges_by_the_rest_where_host_names_are_blacklisted() {
+    let tree = Setup::new()
+        .srv(&[
+            "example.com/users/valid/foo",
+            "example.com/checks/all",
+            "example.com/blacklisted/hosts/junk.example",
+        ])
+        .before("smtp:127.0.0.1:9")
+        .stopped();
+    let args = ["scan", "--rcpt", "foo@example.com", "--helo", "localhost"];
+    let (said, errors, code) = parts(&tree.command_with(&args, &good(1)));
+    assert_eq!((code, &*errors), (1, ""), "{said}");
+    assert!(said.contains("HELO should be qualified"), "{said}");
+}
+
 #[test]
 fn scan_that_cannot_read_is_trouble_and_still_reads_the_rest() {
     let dir = tempfile::tempdir().expect("a temporary directory");
