@@ -26,8 +26,13 @@ pub(super) struct Reading {
     pub is_select_old: bool,
 }
 
+/// Links that are open around the one that is.
+const OUTER_MAX: usize = 16;
+
 /// A link that is open.
 struct Anchor {
+    /// Its element in the tree; 0 for one of SVG, MathML or Outlook, which ends at the next tag of a link.
+    element: u32,
     /// Which.
     link: usize,
     /// Where its text begins.
@@ -59,6 +64,8 @@ pub(super) struct Reader<'a> {
     /// The link that is open, and that which only Outlook knows.
     anchor: Option<Anchor>,
     outlook: Option<Anchor>,
+    /// Links around it, the innermost last: cells and the like hold links of their own.
+    outer: Vec<Anchor>,
     /// In a page within a page: it ended a link that is open around it.
     ends_outer: bool,
     depth: usize,
@@ -79,7 +86,9 @@ impl<'a> Reader<'a> {
         let mut reader = Reader::new(sheet, reading, root, 0);
         reader.page.text.reserve(html.len() / 2);
         tokens::read(html, &mut reader);
-        reader.end_anchor();
+        while reader.anchor.is_some() {
+            reader.end_anchor();
+        }
         reader.end_outlook();
         reader.found.is_select_old = reader.tree.select_matters;
         if !reader.other.is_empty() {
@@ -99,6 +108,7 @@ impl<'a> Reader<'a> {
             found: reading,
             anchor: None,
             outlook: None,
+            outer: Vec::new(),
             ends_outer: false,
             depth,
             seen: 0,
@@ -134,6 +144,7 @@ impl<'a> Reader<'a> {
             anchor.add_other(&shown, "");
             self.end_outlook();
             self.outlook = Some(Anchor {
+                element: 0,
                 link: first + anchor.link,
                 from: self.page.text.len(),
                 other: anchor.other.map(|(text, _)| (text, self.page.text.len())),
@@ -192,6 +203,7 @@ impl<'a> Reader<'a> {
 
     fn begin_anchor(&self, link: usize) -> Anchor {
         Anchor {
+            element: 0,
             link,
             from: self.page.text.len(),
             other: None,
@@ -220,10 +232,6 @@ impl<'a> Reader<'a> {
         let target = attributes.iter().find_map(|attribute| tag.get(*attribute));
         if name == BASE && self.page.base.is_none() {
             self.page.base = target.map(|target| cut(target, TARGET_OCTETS_MAX).to_owned());
-        }
-        if name == A {
-            self.end_anchor();
-            self.ends_outer = true;
         }
         let Some(link) = target.and_then(|target| self.push_link(kind, target)) else {
             return;
@@ -277,10 +285,11 @@ impl<'a> Reader<'a> {
         if name == IMAGE {
             self.push_link(LinkKind::Image, target);
         } else if name == A || is_math {
-            self.end_anchor();
+            let before = self.anchor.take();
             self.anchor = self
                 .push_link(LinkKind::Anchor, target)
                 .map(|link| self.begin_anchor(link));
+            self.keep_around(before.filter(|before| before.element != 0));
         }
     }
 
@@ -328,7 +337,31 @@ impl<'a> Reader<'a> {
     fn end_anchor(&mut self) {
         if let Some(anchor) = self.anchor.take() {
             self.end(anchor);
+            self.anchor = self.outer.pop();
         }
+    }
+
+    /// A link begins within another, which goes on around it.
+    fn keep_around(&mut self, before: Option<Anchor>) {
+        let Some(before) = before else { return };
+        match &self.anchor {
+            None => self.anchor = Some(before),
+            Some(_) if self.outer.len() < OUTER_MAX => self.outer.push(before),
+            Some(_) => self.end(before),
+        }
+    }
+
+    /// A link has begun in the tree; the one that was open may go on around it, or have ended.
+    fn begin_in_tree(&mut self, before: Option<Anchor>) {
+        let element = self.tree.newest();
+        if let Some(anchor) = &mut self.anchor {
+            anchor.element = element;
+        }
+        match before {
+            Some(before) if before.element == 0 || !self.tree.holds(before.element) => self.end(before),
+            before => self.keep_around(before),
+        }
+        self.ends_outer = true;
     }
 
     fn end_outlook(&mut self) {
@@ -363,10 +396,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Links do not reach out of their cell.
+    /// Links end with their elements; those that have none do not reach out of their cell.
     fn end_left_anchors(&mut self) {
         let marks = self.tree.fewest_marks();
-        if self.anchor.as_ref().is_some_and(|anchor| anchor.marks > marks) {
+        while let Some(anchor) = &self.anchor {
+            let is_open = match anchor.element {
+                0 => anchor.marks <= marks,
+                element => self.tree.holds(element),
+            };
+            if is_open {
+                return;
+            }
             self.end_anchor();
         }
     }
@@ -417,9 +457,14 @@ impl Sink for Reader<'_> {
             let look = self.tree.look();
             self.out(look).push('\n');
         }
+        let is_link = name == A && !is_foreign;
+        let before = if is_link { self.anchor.take() } else { None };
         self.links(tag, name, is_foreign || name == MATH);
         self.extras(tag, name, &style);
         let state = self.tree.start(tag, style);
+        if is_link {
+            self.begin_in_tree(before);
+        }
         self.end_left_anchors();
         state
     }
@@ -430,7 +475,9 @@ impl Sink for Reader<'_> {
             if self.anchor.is_none() {
                 self.ends_outer = true;
             }
-            self.end_anchor();
+            if self.anchor.as_ref().is_some_and(|anchor| anchor.element == 0) {
+                self.end_anchor();
+            }
         } else if tag.text().starts_with(b"v:") {
             self.end_outlook();
         }

@@ -45,6 +45,42 @@ fn what_is_shown_and_what_is_hidden() {
     }
 }
 
+/// An end tag of a link ends none where the standard ignores it, and one that is ended by mistake goes on.
+#[test]
+fn a_link_ends_where_its_element_does() {
+    for page in [
+        "<a href=u><table><td></a>shown</table>",
+        "<a href=u><table><caption></a>shown</table>",
+        "<a href=u><table></a>shown",
+        "<a href=u><marquee></a>shown</marquee>",
+        "<a href=u><object></a>shown</object>",
+        "<a href=u><svg><desc></a>shown</desc></svg></a>",
+        "<a href=u><svg><foreignObject></a>shown",
+        "<p><a href=u></p>shown</a>",
+        "<a href=u><div></div>shown</a>",
+        "<a href=u><marquee><a>shown</a></marquee></a>",
+        "<a href=u><b><i>shown</b></a></i>",
+    ] {
+        let shown: Vec<String> = Page::read(page).links.into_iter().map(|link| link.shown).collect();
+        assert!(shown.iter().any(|text| text.contains("shown")), "{page}: {shown:?}");
+    }
+    let blocks = ["<a href=u>", &"<div>".repeat(9), "</a>shown"].concat();
+    let forgotten: String = (0..300).map(|n| format!("<b id={n}>")).collect();
+    let forgotten = ["<a href=u>", &forgotten, "shown</a>after"].concat();
+    for page in [&blocks, &forgotten] {
+        assert!(Page::read(page).links[0].shown.contains("shown"), "{page}");
+    }
+    for page in [
+        "<a href=u>shown</a>after",
+        "<table><td><a href=u>shown<td>after",
+        "<a href=u>shown<a href=v></a>after",
+        "<a href=u><div>shown</a>after</div>",
+        "<a href=u>shown<svg><a href=v></a></svg></a>after",
+    ] {
+        assert_eq!(Page::read(page).links[0].shown, "shown", "{page}");
+    }
+}
+
 #[test]
 fn links_are_told_with_what_they_show() {
     let html = "<a HREF = 'http://a.example/?x=1&amp;y=2'> www.b.example </a><a href=c><b>d</b><a href=e>f\

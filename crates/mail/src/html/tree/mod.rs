@@ -120,6 +120,8 @@ pub(super) struct Tree {
     is_unsure: bool,
     /// How much more the walks may pass.
     passes_left: usize,
+    /// Formatting elements up to this number may have been forgotten.
+    forgotten: u32,
     open_max: usize,
     formatting_max: usize,
     list_max: usize,
@@ -145,6 +147,7 @@ impl Tree {
             has_frames: false,
             is_unsure: false,
             passes_left: PASSED_MAX,
+            forgotten: 0,
             open_max: OPEN_MAX,
             formatting_max: FORMATTING_MAX,
             list_max: LIST_MAX,
@@ -179,6 +182,19 @@ impl Tree {
     /// Whether an element of this name is open.
     pub fn has_open(&self, name: Name) -> bool {
         self.open.iter().any(|element| element.name == name)
+    }
+
+    /// The formatting element that was opened last, as a number that no other has.
+    pub fn newest(&self) -> u32 {
+        self.numbers
+    }
+
+    /// Whether a link is open, or goes on behind what closed it. One that was forgotten because too much is open is held to be,
+    /// up to the next tag of a link.
+    pub fn holds(&self, number: u32) -> bool {
+        number <= self.forgotten
+            || self.is_listed(number)
+            || self.open.iter().any(|element| element.formatting == number)
     }
 
     /// How many marks are open: a link does not reach out of its cell.
@@ -263,6 +279,7 @@ impl Tree {
             return;
         }
         self.is_unsure = true;
+        self.forgotten = self.numbers;
         self.open_max = OPEN_MAX_THEN;
         self.formatting_max = FORMATTING_MAX_THEN;
         self.list_max = LIST_MAX_THEN;
@@ -299,6 +316,9 @@ impl Tree {
     pub fn start(&mut self, tag: &Tag, style: Style) -> Option<State> {
         self.pass();
         let name = tag.name();
+        if name == A {
+            self.forgotten = 0;
+        }
         if self.stays_foreign(tag) {
             self.start_foreign(tag, style);
             return None;
@@ -312,6 +332,9 @@ impl Tree {
     /// An end tag.
     pub fn end(&mut self, name: Name) {
         self.pass();
+        if name == A {
+            self.forgotten = 0;
+        }
         if !self.is_in_foreign_content() {
             return self.end_html(name);
         }
@@ -401,6 +424,7 @@ impl Tree {
         if self.open.len() >= self.open_max {
             self.is_unsure = true;
             if let Some(element) = self.open.pop_front() {
+                self.forgotten = self.forgotten.max(element.formatting);
                 self.gone(&element);
             }
         }
@@ -508,8 +532,9 @@ impl Tree {
     fn list_add(&mut self, listed: Listed) {
         if self.list.len() >= self.list_max {
             self.is_unsure = true;
-            if matches!(self.list.remove(0), Listed::Mark) {
-                self.close_mark();
+            match self.list.remove(0) {
+                Listed::Mark => self.close_mark(),
+                Listed::Formatting { number, .. } => self.forgotten = self.forgotten.max(number),
             }
         }
         self.list.push(listed);
@@ -553,7 +578,9 @@ impl Tree {
             self.list.remove(start + at);
         } else if behind.len() >= self.formatting_max {
             self.is_unsure = true;
-            self.list.remove(start);
+            if let Listed::Formatting { number, .. } = self.list.remove(start) {
+                self.forgotten = self.forgotten.max(number);
+            }
         }
         self.numbers = self.numbers.wrapping_add(1).max(1);
         self.list_add(Listed::Formatting {
@@ -629,6 +656,16 @@ impl Tree {
         });
         // Past these the standard leaves some open that are closed here, or the other way round.
         self.is_unsure |= specials > ADOPTED_MAX || formatting > ALIKE_MAX;
+        if specials > ADOPTED_MAX {
+            // It goes on in the innermost block.
+            let style = Style::default();
+            self.list_add(Listed::Formatting {
+                name,
+                style,
+                number,
+                is_open: false,
+            });
+        }
         self.look_again(at);
     }
 
