@@ -67,18 +67,16 @@ fn facts(message: &Message<'_>, size_octets: u64) {
         assert!(line.as_str().chars().count() <= 500);
         assert!(!line.as_str().contains(char::is_control));
     }
-    assert_eq!(facts.subject.is_none(), first(message, "subject").as_str().is_empty());
+    // Encoded words, and octets of old charsets, may be more or less than they look.
+    let subject = message.first("subject").map(|field| field.value()).unwrap_or_default();
+    if subject.is_ascii() && !subject.windows(2).any(|two| two == b"=?") {
+        assert_eq!(facts.subject.is_none(), Line::reason(&subject).as_str().is_empty());
+    }
     let stored = serde_json::to_vec(&facts).expect("facts can be stored");
     assert_eq!(
         serde_json::from_slice::<ContentFacts>(&stored).expect("facts read back"),
         facts
     );
-}
-
-fn first(message: &Message<'_>, name: &str) -> Line {
-    message
-        .first(name)
-        .map_or_else(Line::default, |field| Line::reason(&field.value()))
 }
 
 /// Any Received field is read within limits or refused, folded or not; whatever a client calls itself in SMTP, it is not
