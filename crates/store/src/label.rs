@@ -6,9 +6,9 @@
 //! forgotten.
 
 use crate::error::StoreError;
+use crate::features::{self, FeaturesRow};
 use crate::id::MailwardId;
 use crate::keys::IdentityKey;
-use crate::lesson::{self, FeaturesRow};
 use judge::content::Features;
 use judge::reputation::Identity;
 use mail::{Line, MailboxId};
@@ -57,7 +57,7 @@ pub struct LabelRequest {
     /// By what its sender is known; each counts once. Whoever read the message bounds their number.
     pub identities: Vec<Identity>,
     /// What the message is made of, if it was shown with the label; else what was recorded with it counts.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "lesson::text")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "features::text")]
     pub features: Option<Features>,
 }
 

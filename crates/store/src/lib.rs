@@ -26,6 +26,7 @@
 mod audit;
 mod back_end;
 mod error;
+mod features;
 mod greylist;
 mod history;
 mod id;

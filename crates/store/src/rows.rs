@@ -3,8 +3,8 @@
 //! Text is made and read in the caller's task, never by the thread that writes.
 
 use crate::error::StoreError;
+use crate::features::FeaturesRow;
 use crate::id::MailwardId;
-use crate::lesson::FeaturesRow;
 use crate::policy::{PolicyDigest, SealedPolicy};
 use crate::record::{Ending, Judged, Outcome, RecipientRecord, Record, Stored};
 use judge::content::Features;

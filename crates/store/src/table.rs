@@ -4,13 +4,14 @@
 //! no rule needs two partitions to change at one moment: what is derived from another partition is made again until it
 //! fits. Partitions are bounded: a mailbox with a hundred thousand labels is as many partitions.
 
+use crate::features::FeaturesRow;
 use crate::greylist::{GreylistKey, Greylisted};
 use crate::id::MailwardId;
 use crate::kept::{Kept, KeptKey};
 use crate::keys::{CorrespondentKey, IdentityKey};
 use crate::label::{Label, LabelRow};
 use crate::ledger::{Entry, LedgerKey};
-use crate::lesson::{FeaturesRow, KeptLesson};
+use crate::lesson::KeptLesson;
 use crate::policy::PolicyDigest;
 use crate::rows::{EndingRow, PolicyRow, RecordRow};
 use crate::shared::SharedKey;

@@ -5,11 +5,11 @@ use super::register::kept;
 use super::{TRIES_MAX, too_busy};
 use crate::back_end::{Intent, Rows};
 use crate::error::StoreError;
+use crate::features::FeaturesRow;
 use crate::history::SentRow;
 use crate::id::MailwardId;
 use crate::keys::IdentityKey;
 use crate::label::{Label, LabelRow, Labelled};
-use crate::lesson::FeaturesRow;
 use crate::shared::{SharedKey, scopes, voter};
 use crate::table::{
     Change, Condition, Correspondents, History, Labelling, Records, Register, Registers, SentMail, Vote, Votes,

@@ -76,79 +76,90 @@ fn record(number: u64) -> Record {
     }
 }
 
-/// What a message, a label and a try ask and write, again and again.
+/// What a message, a label and a try write.
+async fn write(store: &Store, mailbox: &MailboxId, n: u8) {
+    let (number, at_s) = (u64::from(n), i64::from(n));
+    let id = MailwardId::new(60, number);
+    let features = judge::content::Features::read(b"Subject: Offer\r\n\r\n");
+    store.begin_with(record(number), Some(&features)).await.unwrap();
+    let ending = Ending {
+        outcomes: Vec::new(),
+        reply: Reply::new(250, (2, 0, 0), Line::literal("ok")),
+        took_ms: 1,
+    };
+    store.finish(id, ending).await.unwrap();
+    let sent = Sent {
+        mailbox: mailbox.clone(),
+        local: Line::literal("bob"),
+        domain: domain(),
+        organization: Some(domain()),
+        at_s,
+    };
+    store.sent(vec![sent]).await.unwrap();
+    let labels = [0, at_s].map(|at_s| Remembered::Label(label(mailbox, number % 2, at_s)));
+    store.remember(labels.to_vec()).await.unwrap();
+    let taught = store.reader().open_lessons(mailbox, 9).await.unwrap();
+    assert!(!taught.is_empty() || n > 0);
+    store.teach(mailbox, Vec::new()).await.unwrap();
+    let key = GreylistKey::new([n; 16]);
+    store.greylist_seen(key, at_s, 99).await.unwrap();
+    store.greylist_pass(key, at_s, 99).await.unwrap();
+    let kept = Kept {
+        mailbox: mailbox.clone(),
+        key: KeptKey::new([n; 16]),
+        at_s,
+        expires_s: 99,
+        octets: 1,
+        is_deferred: false,
+        source: Line::literal("junk"),
+        ledger: LedgerKey::new([n; 32]),
+        recipient: "ann@example.com".to_owned(),
+        reference: n.to_string(),
+    };
+    store.keep(kept, 2).await.unwrap();
+}
+
+/// What they ask.
+async fn ask(store: &Store, mailbox: &MailboxId, n: u8) {
+    let (id, at_s) = (MailwardId::new(60, u64::from(n)), i64::from(n));
+    let reader = store.reader();
+    reader.kept(mailbox, KeptKey::new([n; 16])).await.unwrap();
+    reader.kept_at(mailbox, n.to_string()).await.unwrap();
+    store.kept_take(mailbox, KeptKey::new([n; 16])).await.unwrap();
+    store
+        .ledger_add(LedgerKey::new([n; 32]), vec!["a".to_owned()], at_s)
+        .await
+        .unwrap();
+    store.set_cursor("c", Some(vec![n])).await.unwrap();
+    reader.cursor("c").await.unwrap();
+    reader.label(mailbox, id).await.unwrap();
+    reader.lessons(mailbox, None, 9).await.unwrap();
+    reader.lessons_of(mailbox, vec![id]).await.unwrap();
+    let (identity, who) = (Identity::Dkim(domain()), Correspondent::Domain(domain()));
+    History::newest(reader, mailbox, &identity, 0, 9).await.unwrap();
+    History::wrote_to(reader, mailbox, &who, 0).await.unwrap();
+    History::votes(reader, &Scope::Server, &identity, 0).await.unwrap();
+    reader.find(id).await.unwrap();
+    reader.recent(9).await.unwrap();
+    let all = Since {
+        from_s: 0,
+        below: None,
+        messages_max: 9,
+        which: Which::All,
+    };
+    reader.since(all).await.unwrap();
+    reader.used_octets().await.unwrap();
+}
+
+/// Again and again.
 #[tokio::test]
 async fn no_statement_is_compiled_twice() {
     let dir = tempfile::TempDir::new().unwrap();
     let store = Store::open(&dir.path().join("mailward.db")).unwrap();
     let mailbox = MailboxId::try_from("ann@example.com".to_owned()).unwrap();
     for n in 0..4_u8 {
-        let (number, at_s) = (u64::from(n), i64::from(n));
-        let id = MailwardId::new(60, number);
-        let features = judge::content::Features::read(b"Subject: Offer\r\n\r\n");
-        store.begin_with(record(number), Some(&features)).await.unwrap();
-        let ending = Ending {
-            outcomes: Vec::new(),
-            reply: Reply::new(250, (2, 0, 0), Line::literal("ok")),
-            took_ms: 1,
-        };
-        store.finish(id, ending).await.unwrap();
-        let sent = Sent {
-            mailbox: mailbox.clone(),
-            local: Line::literal("bob"),
-            domain: domain(),
-            organization: Some(domain()),
-            at_s,
-        };
-        store.sent(vec![sent]).await.unwrap();
-        let labels = [0, at_s].map(|at_s| Remembered::Label(label(&mailbox, number % 2, at_s)));
-        store.remember(labels.to_vec()).await.unwrap();
-        let taught = store.reader().open_lessons(&mailbox, 9).await.unwrap();
-        assert!(!taught.is_empty() || n > 0);
-        store.teach(&mailbox, Vec::new()).await.unwrap();
-        let key = GreylistKey::new([n; 16]);
-        store.greylist_seen(key, at_s, 99).await.unwrap();
-        store.greylist_pass(key, at_s, 99).await.unwrap();
-        let kept = Kept {
-            mailbox: mailbox.clone(),
-            key: KeptKey::new([n; 16]),
-            at_s,
-            expires_s: 99,
-            octets: 1,
-            is_deferred: false,
-            source: Line::literal("junk"),
-            ledger: LedgerKey::new([n; 32]),
-            recipient: "ann@example.com".to_owned(),
-            reference: n.to_string(),
-        };
-        store.keep(kept, 2).await.unwrap();
-        let reader = store.reader();
-        reader.kept(&mailbox, KeptKey::new([n; 16])).await.unwrap();
-        reader.kept_at(&mailbox, n.to_string()).await.unwrap();
-        store.kept_take(&mailbox, KeptKey::new([n; 16])).await.unwrap();
-        store
-            .ledger_add(LedgerKey::new([n; 32]), vec!["a".to_owned()], at_s)
-            .await
-            .unwrap();
-        store.set_cursor("c", Some(vec![n])).await.unwrap();
-        reader.cursor("c").await.unwrap();
-        reader.label(&mailbox, id).await.unwrap();
-        reader.lessons(&mailbox, None, 9).await.unwrap();
-        reader.lessons_of(&mailbox, vec![id]).await.unwrap();
-        let (identity, who) = (Identity::Dkim(domain()), Correspondent::Domain(domain()));
-        History::newest(reader, &mailbox, &identity, 0, 9).await.unwrap();
-        History::wrote_to(reader, &mailbox, &who, 0).await.unwrap();
-        History::votes(reader, &Scope::Server, &identity, 0).await.unwrap();
-        reader.find(id).await.unwrap();
-        reader.recent(9).await.unwrap();
-        let all = Since {
-            from_s: 0,
-            below: None,
-            messages_max: 9,
-            which: Which::All,
-        };
-        reader.since(all).await.unwrap();
-        reader.used_octets().await.unwrap();
+        write(&store, &mailbox, n).await;
+        ask(&store, &mailbox, n).await;
     }
     store.close().await.unwrap();
     let again = AGAIN.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -2,8 +2,8 @@
 
 use super::super::db::Db;
 use super::{SqlTable, only};
+use crate::features::FeaturesRow;
 use crate::id::MailwardId;
-use crate::lesson::FeaturesRow;
 use crate::policy::PolicyDigest;
 use crate::rows::{EndingRow, PolicyRow, RecipientRow, RecordRow};
 use crate::table::{Endings, Policies, Records};

@@ -2,9 +2,9 @@
 
 use super::super::db::Db;
 use super::{SqlTable, only};
+use crate::features::FeaturesRow;
 use crate::id::MailwardId;
 use crate::label::{Label, LabelRow, Said};
-use crate::lesson::FeaturesRow;
 use crate::table::{LessonRow, Register, Registers};
 use judge::junk::Lesson;
 use mail::Line;
