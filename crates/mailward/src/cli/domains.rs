@@ -88,8 +88,9 @@ fn forget(desk: &Desk, domain: &Domain, users: bool) -> Result<(), Trouble> {
             ));
         }
         (Found::Local(view), true) => {
-            if view.users_seen() != UsersSeen::Some {
-                roll.present(domain, view.users_seen(), now_s);
+            let users = view.users_seen();
+            if users != UsersSeen::Some {
+                roll.present(domain, &users, now_s);
             }
         }
         (Found::NotLocal | Found::NoDomains, false) => drop(roll.absent(domain, false, now_s)),

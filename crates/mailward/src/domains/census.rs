@@ -4,7 +4,7 @@
 use super::names::Sort;
 use super::{Domains, Standing};
 use mail::Domain;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirEntry;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -17,7 +17,7 @@ const ENTRIES_MAX: usize = 1000;
 pub struct Census(pub(super) BTreeMap<Domain, Seen>);
 
 /// What stands for one name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
     /// A directory, with such users.
     Here(UsersSeen),
@@ -28,18 +28,32 @@ pub(super) enum Seen {
 }
 
 /// How `users/` of a domain stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UsersSeen {
     /// Somebody is valid.
     Some,
     /// Nobody is.
     Nobody,
-    /// A link in it leads nowhere.
-    Dangling,
+    /// Links in it lead nowhere.
+    Dangling {
+        /// Somebody is valid all the same.
+        somebody: bool,
+        /// The names that are such links; empty for `users/` or `valid/` itself.
+        names: BTreeSet<String>,
+    },
     /// Somebody is valid; not every entry was looked at.
     Many,
     /// It could not be read.
     Unknown,
+}
+
+/// What is missing of `users/`, of those that may decide of somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MissedUser {
+    /// It names nobody.
+    Everybody,
+    /// The link of this name; empty for `users/` or `valid/` itself.
+    Link(String),
 }
 
 impl Census {
@@ -69,37 +83,49 @@ impl Domains {
 /// The users of the domain at `top`, as [`super::users::Users::seen`] has them.
 fn users(top: &Path) -> UsersSeen {
     let dir = top.join("users");
-    let valid = entries(&dir.join("valid"));
-    let invalid = entries(&dir.join("invalid"));
+    let (valid, mut names) = entries(&dir.join("valid"));
+    let (invalid, more) = entries(&dir.join("invalid"));
+    names.extend(more);
+    if leads_nowhere(&dir) {
+        names.insert(String::new());
+    }
+    if !names.is_empty() {
+        let somebody = matches!(valid, UsersSeen::Some | UsersSeen::Many);
+        return UsersSeen::Dangling { somebody, names };
+    }
     match (valid, invalid) {
-        _ if leads_nowhere(&dir) => UsersSeen::Dangling,
-        (UsersSeen::Dangling, _) | (_, UsersSeen::Dangling) => UsersSeen::Dangling,
         (UsersSeen::Some, UsersSeen::Many | UsersSeen::Unknown) => UsersSeen::Many,
         (valid, _) => valid,
     }
 }
 
-fn entries(dir: &Path) -> UsersSeen {
+/// Whether somebody is named in a directory, and the links that lead nowhere.
+fn entries(dir: &Path) -> (UsersSeen, BTreeSet<String>) {
+    let mut names = BTreeSet::new();
     let listing = match std::fs::read_dir(dir) {
         Ok(listing) => listing,
-        Err(error) if is_absence(&error) && leads_nowhere(dir) => return UsersSeen::Dangling,
-        Err(error) if is_absence(&error) => return UsersSeen::Nobody,
-        Err(_) => return UsersSeen::Unknown,
+        Err(error) if is_absence(&error) => {
+            names.extend(leads_nowhere(dir).then(String::new));
+            return (UsersSeen::Nobody, names);
+        }
+        Err(_) => return (UsersSeen::Unknown, names),
     };
     let mut seen = UsersSeen::Nobody;
     for (count, entry) in listing.enumerate() {
-        let Ok(entry) = entry else { return UsersSeen::Unknown };
+        let Ok(entry) = entry else {
+            return (UsersSeen::Unknown, names);
+        };
         if count >= ENTRIES_MAX {
-            return UsersSeen::Many;
+            return (UsersSeen::Many, names);
         }
-        if Sort::Local.normalise(&entry.file_name()).is_ok() {
+        if let Ok(name) = Sort::Local.normalise(&entry.file_name()) {
             match is_dangling(&entry) {
-                true => return UsersSeen::Dangling,
+                true => drop(names.insert(name.to_string())),
                 false => seen = UsersSeen::Some,
             }
         }
     }
-    seen
+    (seen, names)
 }
 
 fn is_dangling(entry: &DirEntry) -> bool {

@@ -42,7 +42,7 @@ mod watch;
 mod zones;
 
 pub use audit::{Finding, Severity, audit};
-pub use census::{Census, UsersSeen};
+pub use census::{Census, MissedUser, UsersSeen};
 pub use roll::{Missing, Roll, RollError};
 pub use routing::DeliverError;
 pub use view::{BoxName, DomainView};

@@ -11,7 +11,7 @@
 //! outside never come into it.
 
 use super::census::Seen;
-use super::{Census, Domains, UsersSeen};
+use super::{Census, Domains, MissedUser, UsersSeen};
 use mail::Domain;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,10 +75,12 @@ pub enum RollError {
 #[derive(Debug, Default)]
 struct Book {
     entries: BTreeMap<Domain, Entry>,
+    /// Since when the tree has no domain at all, as far as it was looked at; not kept over a restart.
+    empty_since_s: Option<i64>,
     is_dirty: bool,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     /// Its directory is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,6 +91,9 @@ struct Entry {
     /// And they are missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     users_missing: Option<Gone>,
+    /// Links in `users/` that lead nowhere, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    dangling: BTreeMap<String, Gone>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,43 +138,82 @@ impl Entry {
         gone.is_trouble(now_s)
     }
 
-    /// Its directory is there, with such users; whether it is trouble how they are.
-    fn see(&mut self, users: UsersSeen, now_s: i64) -> bool {
+    /// Its directory is there, with such users.
+    fn see(&mut self, users: &UsersSeen, now_s: i64) {
         self.missing = None;
         match users {
-            UsersSeen::Some => (self.users, self.users_missing) = (true, None),
+            UsersSeen::Some => (self.users, self.users_missing, self.dangling) = (true, None, BTreeMap::new()),
             UsersSeen::Many => self.users = true,
             UsersSeen::Unknown => {}
-            UsersSeen::Nobody if !self.users && self.users_missing.is_none() => {}
-            UsersSeen::Nobody | UsersSeen::Dangling => {
-                let gone = self.users_missing.unwrap_or(Gone::now(now_s)).not_after(now_s);
-                if gone.is_trouble(now_s) || users == UsersSeen::Dangling {
-                    self.users_missing = Some(gone);
-                } else {
+            UsersSeen::Nobody => {
+                self.dangling.clear();
+                self.miss_everybody(now_s);
+                if self.users_missing.is_some_and(|gone| !gone.is_trouble(now_s)) {
                     // As if it had never had any.
                     (self.users, self.users_missing) = (false, None);
                 }
-                return gone.is_trouble(now_s);
+            }
+            UsersSeen::Dangling { somebody, names } => {
+                self.dangling.retain(|name, _| names.contains(name));
+                for name in names {
+                    let gone = self.dangling.entry(name.clone()).or_insert(Gone::now(now_s));
+                    *gone = gone.not_after(now_s);
+                }
+                match somebody {
+                    true => (self.users, self.users_missing) = (true, None),
+                    false => self.miss_everybody(now_s),
+                }
             }
         }
-        false
+    }
+
+    /// Nobody is valid. One that never had users misses none.
+    fn miss_everybody(&mut self, now_s: i64) {
+        if self.users || self.users_missing.is_some() {
+            let gone = self.users_missing.unwrap_or(Gone::now(now_s)).not_after(now_s);
+            self.users_missing = Some(gone);
+        }
+    }
+
+    /// Since when users are missing that are trouble.
+    fn users_missed_since_s(&self, now_s: i64) -> Option<i64> {
+        let all = self.users_missing.iter().chain(self.dangling.values());
+        all.filter(|gone| gone.is_trouble(now_s)).map(|gone| gone.since_s).min()
+    }
+
+    fn misses(&self, user: &MissedUser, now_s: i64) -> bool {
+        let gone = match user {
+            MissedUser::Everybody => self.users_missing.as_ref(),
+            MissedUser::Link(name) => self.dangling.get(name),
+        };
+        gone.is_some_and(|gone| gone.is_trouble(now_s))
+    }
+
+    /// A person says that the users that are missing are gone for good. Whether any were.
+    fn forget_users(&mut self) -> bool {
+        let mut any = false;
+        for gone in self.users_missing.iter_mut().chain(self.dangling.values_mut()) {
+            any |= !std::mem::replace(&mut gone.is_forgotten, true);
+        }
+        any
     }
 }
 
 impl Book {
-    /// A domain's directory is there; whether it is trouble that its users are not.
-    fn present(&mut self, domain: &Domain, users: UsersSeen, now_s: i64) -> bool {
-        let before = self.entries.get(domain).copied();
-        let mut entry = before.unwrap_or_default();
-        let is_trouble = entry.see(users, now_s);
+    /// A domain's directory is there; whether it is trouble that users are not.
+    fn present(&mut self, domain: &Domain, users: &UsersSeen, now_s: i64) -> bool {
+        let before = self.entries.get(domain).cloned();
+        let mut entry = before.clone().unwrap_or_default();
+        entry.see(users, now_s);
+        let is_trouble = entry.users_missed_since_s(now_s).is_some();
         self.put(domain, before, Some(entry));
         is_trouble
     }
 
     /// No directory is there for a name; whether that is trouble.
     fn absent(&mut self, domain: &Domain, dangles: bool, now_s: i64) -> bool {
-        let before = self.entries.get(domain).copied();
-        let Some(mut entry) = before.or(dangles.then(Entry::default)) else {
+        let before = self.entries.get(domain).cloned();
+        let Some(mut entry) = before.clone().or(dangles.then(Entry::default)) else {
             return false;
         };
         let is_trouble = entry.miss(now_s);
@@ -182,11 +226,15 @@ impl Book {
     /// Takes over what was looked at. Nobody is missed in a tree without domains: all of it is.
     fn take(&mut self, census: &Census, now_s: i64) {
         if census.is_empty() {
+            self.empty_since_s.get_or_insert(now_s);
             return;
+        }
+        if let Some(since_s) = self.empty_since_s.take() {
+            self.delay(now_s.saturating_sub(since_s).max(0));
         }
         for (domain, seen) in &census.0 {
             match seen {
-                Seen::Here(users) => drop(self.present(domain, *users, now_s)),
+                Seen::Here(users) => drop(self.present(domain, users, now_s)),
                 Seen::Dangling => drop(self.absent(domain, true, now_s)),
                 Seen::Unreadable => {}
             }
@@ -202,32 +250,48 @@ impl Book {
         }
     }
 
+    /// What was missed before a time in which there was no domain has that time yet.
+    fn delay(&mut self, by_s: i64) {
+        for entry in self.entries.values_mut() {
+            let Entry {
+                missing,
+                users_missing,
+                dangling,
+                ..
+            } = entry;
+            for gone in missing.iter_mut().chain(users_missing).chain(dangling.values_mut()) {
+                gone.since_s = gone.since_s.saturating_add(by_s);
+                self.is_dirty = true;
+            }
+        }
+    }
+
     /// Whether there was anything to forget.
     fn forget(&mut self, domain: &Domain, users: bool) -> bool {
-        let before = self.entries.get(domain).copied();
-        let mut entry = before.unwrap_or_default();
-        let gone = if users {
-            &mut entry.users_missing
-        } else {
-            &mut entry.missing
+        let before = self.entries.get(domain).cloned();
+        let mut entry = before.clone().unwrap_or_default();
+        let was_missing = match (users, &mut entry.missing) {
+            (true, _) => entry.forget_users(),
+            (false, Some(gone)) => !std::mem::replace(&mut gone.is_forgotten, true),
+            (false, None) => false,
         };
-        match gone {
-            Some(gone) if !gone.is_forgotten => gone.is_forgotten = true,
-            _ => return false,
+        if was_missing {
+            self.put(domain, before, Some(entry));
         }
-        self.put(domain, before, Some(entry));
-        true
+        was_missing
     }
 
     fn missing(&self, now_s: i64) -> Vec<Missing> {
         let mut all = Vec::new();
         for (domain, entry) in &self.entries {
-            for (gone, is_users) in [(entry.missing, false), (entry.users_missing, true)] {
-                if let Some(gone) = gone.filter(|gone| gone.is_trouble(now_s)) {
+            let directory = entry.missing.filter(|gone| gone.is_trouble(now_s));
+            let directory = directory.map(|gone| gone.since_s);
+            for (since_s, is_users) in [(directory, false), (entry.users_missed_since_s(now_s), true)] {
+                if let Some(since_s) = since_s {
                     all.push(Missing {
                         domain: domain.clone(),
                         is_users,
-                        since_s: gone.since_s,
+                        since_s,
                     });
                 }
             }
@@ -239,7 +303,7 @@ impl Book {
         if before == after {
             return;
         }
-        tell(domain, before.unwrap_or_default(), after);
+        tell(domain, &before.unwrap_or_default(), after.as_ref());
         self.is_dirty = true;
         match after {
             Some(entry) => drop(self.entries.insert(domain.clone(), entry)),
@@ -249,7 +313,7 @@ impl Book {
 }
 
 /// What changed, for the log.
-fn tell(domain: &Domain, before: Entry, after: Option<Entry>) {
+fn tell(domain: &Domain, before: &Entry, after: Option<&Entry>) {
     let is_over = "it was missing for 24 hours or was forgotten; its mail is refused";
     let Some(after) = after else {
         return tracing::warn!(%domain, "no domain of ours any more: {is_over}");
@@ -262,13 +326,18 @@ fn tell(domain: &Domain, before: Entry, after: Option<Entry>) {
         (Some(_), None) => tracing::info!(%domain, "the domain's directory is there again"),
         _ => {}
     }
-    match (before.users_missing, after.users_missing) {
-        (None, Some(_)) => tracing::error!(
+    let is_missed = |entry: &Entry| entry.users_missing.is_some() || !entry.dangling.is_empty();
+    let is_new = |name: &&String| !before.dangling.contains_key(*name);
+    if let Some(name) = after.dangling.keys().find(is_new).filter(|_| is_missed(before)) {
+        tracing::error!(%domain, name, "another link of the domain's users leads nowhere; mail for it is deferred for 24 hours");
+    }
+    match (is_missed(before), is_missed(after)) {
+        (false, true) => tracing::error!(
             %domain, hint = format!("`mailward domains forget {domain} --users` if that is meant"),
             "the domain's users are missing; mail for them is deferred for 24 hours"
         ),
-        (Some(_), None) if after.users => tracing::info!(%domain, "the domain's users are there again"),
-        (Some(_), None) => tracing::warn!(%domain, "the domain has no users any more: {is_over}"),
+        (true, false) if after.users => tracing::info!(%domain, "the domain's users are there again"),
+        (true, false) => tracing::warn!(%domain, "the domain has no users any more: {is_over}"),
         _ => {}
     }
 }
@@ -308,9 +377,15 @@ impl Roll {
         Ok(book.missing(now_s))
     }
 
-    /// A domain's directory is there, with such users; whether it is trouble that they are missing.
-    pub fn present(&self, domain: &Domain, users: UsersSeen, now_s: i64) -> bool {
+    /// A domain's directory is there, with such users; whether it is trouble that some are missing.
+    pub fn present(&self, domain: &Domain, users: &UsersSeen, now_s: i64) -> bool {
         self.with(|book| book.present(domain, users, now_s))
+    }
+
+    /// Whether it is trouble that what decides of somebody is missing, as far as [`Roll::present`] was told.
+    pub fn misses(&self, domain: &Domain, user: &MissedUser, now_s: i64) -> bool {
+        let book = self.book();
+        book.entries.get(domain).is_some_and(|entry| entry.misses(user, now_s))
     }
 
     /// No directory is there for a name, or a link that leads nowhere; whether that is trouble.
@@ -434,6 +509,7 @@ fn read(state_dir: &Path) -> Result<Book, RollError> {
         serde_json::from_slice(&octets).map_err(|error| RollError::Damaged(path, error.to_string()))?;
     Ok(Book {
         entries: written.domains,
+        empty_since_s: None,
         is_dirty: false,
     })
 }

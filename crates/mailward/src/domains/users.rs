@@ -4,7 +4,7 @@
 //! `invalid/ann+shop` refuses one burnt address of a valid `ann`, `valid/ann` accepts `ann+anything`. Only what is
 //! listed neither way falls to the wildcard, the entry `valid/*`. A user `*` from outside is listed nowhere.
 
-use super::census::UsersSeen;
+use super::census::{MissedUser, UsersSeen};
 use super::names::{Sort, base};
 use super::tree::{Kind, Listing, Tree, Unreadable, Way};
 use judge::evidence::UserStanding;
@@ -125,29 +125,41 @@ impl Users {
 
     /// How they stand as a whole.
     pub(super) fn seen(&self) -> UsersSeen {
-        let is_nobody = self.acls.is_empty() && self.valid.plain.is_empty() && self.valid_links.is_empty();
-        match (self.dangles || !self.dangling.is_empty(), is_nobody) {
-            (true, _) => UsersSeen::Dangling,
-            (false, true) => UsersSeen::Nobody,
-            (false, false) => UsersSeen::Some,
+        if !self.dangles && self.dangling.is_empty() {
+            return match self.names_nobody() {
+                true => UsersSeen::Nobody,
+                false => UsersSeen::Some,
+            };
+        }
+        let whole = self.dangles.then(String::new);
+        UsersSeen::Dangling {
+            somebody: !self.names_nobody(),
+            names: self.dangling.iter().map(|name| name.to_string()).chain(whole).collect(),
         }
     }
 
-    /// Whether what decides of `local` may be missing. Where [`Users::standing`] finds an entry, it is not.
-    pub(super) fn misses(&self, local: &LocalPart) -> bool {
-        if self.dangles || self.seen() == UsersSeen::Nobody {
-            return true;
+    fn names_nobody(&self) -> bool {
+        self.acls.is_empty() && self.valid.plain.is_empty() && self.valid_links.is_empty()
+    }
+
+    /// What is missing that may decide of `local`, if anything is. Where [`Users::standing`] finds an entry, nothing is.
+    pub(super) fn missed(&self, local: &LocalPart) -> Option<MissedUser> {
+        if self.dangles {
+            return Some(MissedUser::Link(String::new()));
         }
         let folded = local.folded();
         for name in [Some(&*folded), base(&folded)].into_iter().flatten() {
             if self.dangling.contains(name) && name != WILDCARD {
-                return true;
+                return Some(MissedUser::Link(name.to_owned()));
             }
             if name != WILDCARD && (self.is_invalid(name) || self.is_valid(name)) {
-                return false;
+                return None;
             }
         }
-        self.dangling.contains(WILDCARD)
+        match self.dangling.contains(WILDCARD) {
+            true => Some(MissedUser::Link(WILDCARD.to_owned())),
+            false => self.names_nobody().then_some(MissedUser::Everybody),
+        }
     }
 
     /// Whether `users/valid/` has an entry of exactly this name.

@@ -1,6 +1,6 @@
 //! One domain as it was at one moment.
 
-use super::census::UsersSeen;
+use super::census::{MissedUser, UsersSeen};
 use super::lists::ListCache;
 use super::names::{FORWARDERS, LISTS};
 use super::routing::{self, DeliverError};
@@ -142,10 +142,10 @@ impl DomainView {
         self.parts.users.seen()
     }
 
-    /// Whether what `users/` says of `local` may be missing: it names nobody, or the entry that would decide is a link
-    /// to nothing. Trouble only where [`Roll`](super::Roll) knows that it is.
-    pub fn misses_user(&self, local: &LocalPart) -> bool {
-        self.parts.users.misses(local)
+    /// What of `users/` may be missing that says something of `local`: it names nobody, or the entry that would decide is a
+    /// link to nothing. Trouble only where [`Roll`](super::Roll) knows that it is.
+    pub fn missed_user(&self, local: &LocalPart) -> Option<MissedUser> {
+        self.parts.users.missed(local)
     }
 
     /// Whose box mail for `local` belongs to: the owner that `mailboxes/` names, for `ann+x` then that of `ann`; else

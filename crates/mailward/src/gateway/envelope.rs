@@ -327,8 +327,11 @@ fn ours(runtime: &Runtime, roll: &Roll, address: &Address, domain: &Domain) -> R
     let now_s = jiff::Timestamp::now().as_second();
     let is_trouble = match look_up(&runtime.domains, domain) {
         Found::Local(view) => {
-            let is_trouble = roll.present(domain, view.users_seen(), now_s);
-            if !(is_trouble && view.misses_user(address.local())) {
+            let missed = match roll.present(domain, &view.users_seen(), now_s) {
+                true => view.missed_user(address.local()),
+                false => None,
+            };
+            if !missed.is_some_and(|missed| roll.misses(domain, &missed, now_s)) {
                 return Ok(view);
             }
             true

@@ -1,10 +1,15 @@
 //! What was there a moment ago: a missing domain, and missing users, are trouble for 24 hours.
 
-use super::super::{Roll, RollError, UsersSeen};
+use super::super::{MissedUser, Roll, RollError, UsersSeen};
 use super::*;
 
 const DAY_S: i64 = 24 * 3600;
 const T: i64 = 1_800_000_000;
+
+fn dangling(somebody: bool, names: &[&str]) -> UsersSeen {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    UsersSeen::Dangling { somebody, names }
+}
 
 fn roll(site: &Site, now_s: i64) -> Roll {
     Roll::open(&site.path("state"), &site.open(), now_s).unwrap()
@@ -44,7 +49,7 @@ fn a_domain_that_was_there_is_missed_for_24_hours_and_a_name_that_never_was_is_n
     assert_eq!(missing(&roll, T + 10 + DAY_S), [""; 0]);
     // It counts as never having been ours; and as ours once it is there again.
     assert!(!roll.absent(&gone, false, T));
-    assert!(!roll.present(&gone, UsersSeen::Some, T + 2 * DAY_S));
+    assert!(!roll.present(&gone, &UsersSeen::Some, T + 2 * DAY_S));
     assert!(roll.absent(&gone, false, T + 2 * DAY_S));
 }
 
@@ -98,18 +103,34 @@ fn nobodys_day_passes_while_there_is_no_domain_at_all() {
     assert!(roll.absent(&domain("a.example"), false, T + 2 * DAY_S));
 }
 
+/// Domains go one by one, the tree is empty for two days, and one comes back.
+#[test]
+fn the_day_of_what_was_missed_goes_on_behind_the_time_without_any_domain() {
+    let site = site();
+    let roll = roll(&site, T);
+    site.rename("srv/a.example", "a");
+    look(&roll, &site, T + 10);
+    site.rename("srv/b.example", "b");
+    look(&roll, &site, T + 20);
+    look(&roll, &site, T + DAY_S);
+    site.rename("b", "srv/b.example");
+    look(&roll, &site, T + 2 * DAY_S);
+    assert_eq!(missing(&roll, T + 2 * DAY_S), ["a.example directory 172790"]);
+    assert!(roll.absent(&domain("a.example"), false, T + 2 * DAY_S + 3600));
+}
+
 #[test]
 fn users_that_were_there_are_missed_and_a_domain_that_never_had_any_is_as_it_was() {
     let site = site();
     let roll = roll(&site, T);
     let a = domain("a.example");
-    assert!(roll.present(&a, UsersSeen::Nobody, T));
-    assert!(roll.present(&a, UsersSeen::Nobody, T + DAY_S - 1));
-    assert!(!roll.present(&a, UsersSeen::Nobody, T + DAY_S));
-    assert!(!roll.present(&a, UsersSeen::Nobody, T + DAY_S + 1));
-    assert!(!roll.present(&domain("new.example"), UsersSeen::Nobody, T));
-    assert!(!roll.present(&a, UsersSeen::Some, T + DAY_S + 2));
-    assert!(roll.present(&a, UsersSeen::Nobody, T + DAY_S + 3));
+    assert!(roll.present(&a, &UsersSeen::Nobody, T));
+    assert!(roll.present(&a, &UsersSeen::Nobody, T + DAY_S - 1));
+    assert!(!roll.present(&a, &UsersSeen::Nobody, T + DAY_S));
+    assert!(!roll.present(&a, &UsersSeen::Nobody, T + DAY_S + 1));
+    assert!(!roll.present(&domain("new.example"), &UsersSeen::Nobody, T));
+    assert!(!roll.present(&a, &UsersSeen::Some, T + DAY_S + 2));
+    assert!(roll.present(&a, &UsersSeen::Nobody, T + DAY_S + 3));
 }
 
 #[test]
@@ -121,15 +142,47 @@ fn what_a_person_forgets_is_an_answer_until_it_is_there_again() {
     assert!(roll.absent(&a, false, T));
     assert!(roll.forget(&a, false).unwrap());
     assert!(!roll.absent(&a, false, T + 1));
-    assert!(roll.present(&b, UsersSeen::Dangling, T));
+    assert!(roll.present(&b, &dangling(false, &["bob"]), T));
     assert!(roll.forget(&b, true).unwrap());
     assert!(
-        !roll.present(&b, UsersSeen::Dangling, T + 1),
+        !roll.present(&b, &dangling(false, &["bob"]), T + 1),
         "the link still leads nowhere"
     );
-    assert!(!roll.present(&b, UsersSeen::Nobody, T + 2));
-    assert!(!roll.present(&b, UsersSeen::Some, T + 3));
-    assert!(roll.present(&b, UsersSeen::Dangling, T + 4));
+    assert!(!roll.present(&b, &UsersSeen::Nobody, T + 2));
+    assert!(!roll.present(&b, &UsersSeen::Some, T + 3));
+    assert!(roll.present(&b, &dangling(false, &["bob"]), T + 4));
+}
+
+/// A stale link was missed long ago, or is forgotten; what goes later has a day of its own.
+#[test]
+fn each_link_and_everybody_have_a_day_of_their_own() {
+    let site = site();
+    let roll = roll(&site, T);
+    let a = domain("a.example");
+    let link = |name: &str| MissedUser::Link(name.to_owned());
+    assert!(roll.present(&a, &dangling(true, &["old"]), T));
+    let later = T + DAY_S + 1;
+    assert!(!roll.present(&a, &dangling(true, &["old"]), later));
+    assert!(roll.present(&a, &dangling(true, &["carl", "old"]), later));
+    assert!(roll.misses(&a, &link("carl"), later) && !roll.misses(&a, &link("old"), later));
+    assert_eq!(missing(&roll, later), ["a.example users 86401"]);
+    assert!(roll.present(&a, &dangling(false, &["carl", "old"]), later + 5));
+    assert!(roll.misses(&a, &MissedUser::Everybody, later + 5));
+    assert!(roll.present(&a, &UsersSeen::Nobody, later + 6));
+    assert!(!roll.present(&a, &UsersSeen::Some, later + 7));
+    // What is said of one that is gone holds for no other.
+    assert!(roll.present(&a, &dangling(true, &["old"]), later + 8));
+    assert!(roll.forget(&a, true).unwrap());
+    assert!(!roll.present(&a, &dangling(true, &["old"]), later + 9));
+    assert!(roll.present(&a, &dangling(true, &["dora", "old"]), later + 10));
+    assert!(
+        roll.present(&a, &dangling(false, &["old"]), later + 11),
+        "nobody is left"
+    );
+    // A domain that had no users before a link dangled has some all the same.
+    let new = domain("new.example");
+    assert!(roll.present(&new, &dangling(true, &["x"]), T));
+    assert!(roll.present(&new, &UsersSeen::Nobody, T + 1));
 }
 
 #[test]
@@ -156,8 +209,11 @@ fn of_linked_users_only_those_are_missed_whose_link_leads_nowhere() {
         site.link("nowhere", "srv/d.example/users/valid/bob");
         site.link("nowhere", "srv/d.example/users/invalid/kim");
         let domains = site.open();
-        let misses = |name: &str| view(&domains, "d.example").misses_user(&local(name));
-        assert_eq!(view(&domains, "d.example").users_seen(), UsersSeen::Dangling);
+        let misses = |name: &str| view(&domains, "d.example").missed_user(&local(name)).is_some();
+        assert_eq!(
+            view(&domains, "d.example").users_seen(),
+            dangling(true, &["bob", "kim"])
+        );
         assert_eq!(["ann", "ann+x", "eve", "zoe"].map(misses), [false; 4]);
         assert_eq!(["bob", "Bob+x", "kim"].map(misses), [true; 3]);
         site.remove("srv/d.example/users/valid/bob");
@@ -166,11 +222,11 @@ fn of_linked_users_only_those_are_missed_whose_link_leads_nowhere() {
         site.rename("srv/d.example/users/valid", "valid");
         assert_eq!(view(&domains, "d.example").users_seen(), UsersSeen::Nobody);
         site.link("nowhere", "srv/d.example/users/valid");
-        assert_eq!(view(&domains, "d.example").users_seen(), UsersSeen::Dangling);
+        assert_eq!(view(&domains, "d.example").users_seen(), dangling(false, &[""]));
         assert!(misses("ann"));
         site.rename("srv/d.example/users", "users");
         site.link("nowhere", "srv/d.example/users");
-        assert_eq!(view(&domains, "d.example").users_seen(), UsersSeen::Dangling);
+        assert_eq!(view(&domains, "d.example").users_seen(), dangling(false, &[""]));
         site.touch(&["srv/d.example/nowhere/valid/ann"]);
         assert_eq!(view(&domains, "d.example").users_seen(), UsersSeen::Some);
         let census = domains.census().unwrap();
