@@ -18,6 +18,7 @@ pub struct Field<'a> {
 #[derive(Debug, Clone)]
 pub struct Message<'a> {
     fields: Vec<Field<'a>>,
+    octets: &'a [u8],
     body: &'a [u8],
     oversized: bool,
 }
@@ -81,6 +82,7 @@ impl<'a> Message<'a> {
     pub fn parse(octets: &'a [u8]) -> Message<'a> {
         let mut message = Message {
             fields: Vec::with_capacity(24),
+            octets,
             body: &[],
             oversized: false,
         };
@@ -117,6 +119,11 @@ impl<'a> Message<'a> {
         self.fields.iter().find(|f| f.is(name))
     }
 
+    /// All of it, as received.
+    pub fn octets(&self) -> &'a [u8] {
+        self.octets
+    }
+
     /// What stands behind the blank line.
     pub fn body(&self) -> &'a [u8] {
         self.body
@@ -125,6 +132,34 @@ impl<'a> Message<'a> {
     /// Whether the header is past [`HEADER_FIELDS_MAX`] or [`HEADER_OCTETS_MAX`]; what is past them counts as body.
     pub fn header_is_oversized(&self) -> bool {
         self.oversized
+    }
+}
+
+/// The header of a part as those read it who go on behind lines that are no field, up to a blank line or the end: the fields
+/// that say something about a part (RFC 2045 §9; of too many the first ones and the last), and what stands behind. Blanks in front
+/// of a field's name are passed over, too.
+pub(crate) fn read_past_lines(octets: &[u8]) -> (Vec<Field<'_>>, &[u8]) {
+    let (mut fields, mut rest): (Vec<Field<'_>>, _) = (Vec::new(), octets);
+    let is_wanted = |field: &Field<'_>| {
+        let start = field.name().get(..8).unwrap_or_default();
+        start.eq_ignore_ascii_case(b"content-")
+    };
+    loop {
+        let (line, after) = split_line(rest);
+        if line.trim_ascii().is_empty() {
+            return (fields, after);
+        }
+        rest = match split_field(rest.trim_ascii_start()) {
+            Some((field, after)) => {
+                if is_wanted(&field) {
+                    // The first of a name counts, or the last.
+                    fields.truncate(HEADER_FIELDS_MAX);
+                    fields.push(field);
+                }
+                after
+            }
+            None => after,
+        };
     }
 }
 

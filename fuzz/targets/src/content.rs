@@ -4,7 +4,7 @@ use judge::auth::org::PublicSuffixes;
 use judge::content::{FEATURES_MAX, Features};
 use judge::junk::{Filter, Model};
 use judge::links::{Friends, LinkSettings, Links};
-use mail::mime::{DEPTH_MAX, OTHERS_MAX, PARTS_MAX, decode_words, parts};
+use mail::mime::{DEPTH_MAX, PARTS_MAX, decode_words, parts};
 use mail::{Message, REASON_CHARS_MAX};
 
 /// Parts are slices of the body, in order and apart, as most readers find them; features are few, each once, the same with names as without; and a
@@ -12,7 +12,7 @@ use mail::{Message, REASON_CHARS_MAX};
 pub fn content(octets: &[u8]) {
     let message = Message::parse(octets);
     let (others, parts): (Vec<_>, Vec<_>) = parts(&message).into_iter().partition(|part| part.is_other);
-    assert!(!parts.is_empty() && parts.len() <= PARTS_MAX && others.len() <= OTHERS_MAX);
+    assert!(!parts.is_empty() && parts.len() <= PARTS_MAX && others.len() <= PARTS_MAX);
     let body = message.body().as_ptr_range();
     let mut end = body.start as usize;
     for part in parts.iter().chain(&others) {

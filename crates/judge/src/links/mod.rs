@@ -143,6 +143,8 @@ pub enum Sign {
     Unpacks,
     /// It stands in a QR code.
     QrCode,
+    /// There is more than is looked at.
+    Unread,
 }
 
 impl Links {
@@ -151,6 +153,13 @@ impl Links {
         let mut reader = Reader::new(suffixes, read_codes);
         let message = Message::parse(octets);
         let parts = mime::parts(&message);
+        if parts.first().is_some_and(|whole| whole.is_cut) {
+            reader.say(Saying::new(
+                Place::Text,
+                Sign::Unread,
+                "has more parts, or deeper ones, than are looked at",
+            ));
+        }
         // What only some mail readers find has room of its own, so that the rest cannot fill it.
         for is_other in [false, true] {
             (reader.text_left, reader.links_left) = (TEXT_OCTETS_MAX, LINKS_MAX);
@@ -623,6 +632,7 @@ impl Sign {
             Sign::Password => "password",
             Sign::Unpacks => "unpacks",
             Sign::QrCode => "qr code",
+            Sign::Unread => "unread",
         }
     }
 

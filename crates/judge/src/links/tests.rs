@@ -578,3 +578,21 @@ fn a_link_in_plain_text_does_not_excuse_the_same_link_in_a_page() {
     assert_eq!(weight(&alone, "ann@ann.com"), 10);
     assert_eq!(weight(&both, "ann@ann.com"), 10);
 }
+
+/// Five kB of empty parts in front of a page, and nobody looked at it.
+#[test]
+fn a_page_is_looked_at_behind_however_many_parts() {
+    let message = |before: String| {
+        let head = "From: ann@ann.com\nContent-Type: multipart/alternative; boundary=b\n\n";
+        let page = "--b\nContent-Type: text/html\n\n<a href='http://0x7f.1/'>open</a>\n--b--\n";
+        read(&format!("{head}{before}{page}"))
+    };
+    assert_eq!(signs(&message("--b\n\n\n".repeat(5_000))), [Sign::ObscuredAddress]);
+    let many = message((0..10_000).map(|n| format!("--b\n\n{n}\n")).collect());
+    assert_eq!(signs(&many), [Sign::ObscuredAddress, Sign::Unread]);
+    let told = many.told(&LinkSettings::default()).unwrap();
+    assert!(
+        told.as_str()
+            .ends_with("has more parts, or deeper ones, than are looked at")
+    );
+}

@@ -262,6 +262,7 @@ fn weight(sign: Sign, place: Place) -> u32 {
         Sign::Password => 5,
         Sign::ShowsAddress | Sign::Unpacks => 3,
         Sign::ShowsName | Sign::Redirects | Sign::Shortener | Sign::QrCode | Sign::Script | Sign::Form => 1,
+        Sign::Unread => 1,
         Sign::PrivateAddress | Sign::International => 0,
     }
 }

@@ -6,15 +6,18 @@
 //! Nothing is decoded before it is asked for, but messages and multiparts that are encoded as a whole.
 //!
 //! One pass for each reading, no recursion: multiparts and attached messages are levels on a stack of [`DEPTH_MAX`];
-//! deeper ones are leaves. At most [`PARTS_MAX`] parts are told apart, and [`OTHERS_MAX`] more that only some readers find.
+//! deeper ones are leaves. At most [`PARTS_MAX`] parts are told, and as many that only some readers find: of more those
+//! that show nothing and those that are there twice go first, then those in the middle. The whole says so
+//! ([`Part::is_cut`]).
 //!
-//! - `walk`: how parts are found. `reading`: in what readers differ.
+//! - `walk`: how parts are found. `reading`: in what readers differ. `list`: which parts are kept.
 //! - `parameters`: what stands behind the first word of Content-Type and Content-Disposition (RFC 2045 §5.1, RFC 2231).
 //! - `transfer`: base64, quoted-printable and uuencode. `charset`: text in its charset.
 //! - `words`: encoded words in headers (RFC 2047). `calendar`: what an invitation says (RFC 5545).
 
 mod calendar;
 mod charset;
+mod list;
 mod parameters;
 mod reading;
 #[cfg(test)]
@@ -25,6 +28,7 @@ mod words;
 
 use crate::message::{Field, Message};
 pub use calendar::Calendar;
+use list::List;
 use parameters::{Parameters, is_token};
 use reading::Reading;
 use std::borrow::Cow;
@@ -33,16 +37,12 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use walk::{Budget, walk};
 pub use words::{decode_words, readable};
 
-/// Levels of nesting that are looked into.
-pub const DEPTH_MAX: usize = 32;
-/// Parts that are told apart; what stands behind the last one belongs to it.
-pub const PARTS_MAX: usize = 500;
-/// Parts that only some readers find.
-pub const OTHERS_MAX: usize = 1_000;
+/// Levels of nesting that are looked into: as many as Dovecot does.
+pub const DEPTH_MAX: usize = 100;
+/// Parts that are told, and as many again that only some readers find. Dovecot tells as many apart.
+pub const PARTS_MAX: usize = 10_000;
 /// Media types, file names and charsets are cut to so many characters.
 const NAME_CHARS_MAX: usize = 255;
-/// Lines that begin with `--`, times boundaries that are open, that all readings but the first may look at together.
-const COMPARISONS_MAX: usize = 2_000_000;
 
 /// One part: a multipart (which has nothing of its own), an attached message's header, or a leaf.
 #[derive(Debug, Clone)]
@@ -63,6 +63,8 @@ pub struct Part<'a> {
     pub is_other: bool,
     /// It belongs to an attached message: what a person reports or a server bounces.
     pub is_foreign: bool,
+    /// Of the whole: it has parts that are not told, more or deeper ones than anybody has.
+    pub is_cut: bool,
     /// Content-Type may have a name that differs from the one of Content-Disposition.
     second_name: Option<String>,
     /// Of a multipart whose delimiters were not found.
@@ -241,6 +243,7 @@ impl<'a> Part<'a> {
             name,
             is_other: false,
             is_foreign: false,
+            is_cut: false,
             second_name,
             boundary: boundary
                 .map(|text| text.trim_ascii_end().to_vec())
@@ -312,15 +315,25 @@ fn cut_name(name: &str) -> String {
 /// with [`Part::is_other`]. Of what one reader finds the order is that of the message.
 pub fn parts<'a>(message: &Message<'a>) -> Vec<Part<'a>> {
     let mut doubts = Reading::default();
-    let mut parts = walk(message, Reading::default(), &mut Budget(usize::MAX), &mut doubts);
-    if doubts == Reading::default() {
-        return parts;
+    let mut budget = Budget::first(message.octets().len());
+    let mut parts = walk(message, Reading::default(), &mut budget, &mut doubts);
+    let mut is_cut = budget.is_cut;
+    if doubts != Reading::default() {
+        is_cut |= add_others(message, &mut parts, doubts);
     }
+    if let Some(whole) = parts.first_mut() {
+        whole.is_cut = is_cut;
+    }
+    parts
+}
+
+/// Adds what only some readers find; whether something of it was left out.
+fn add_others<'a>(message: &Message<'a>, parts: &mut Vec<Part<'a>>, mut doubts: Reading) -> bool {
     let hasher = RandomState::new();
     let mut seen: HashSet<u64> = parts.iter().map(|part| hasher.hash_one(part.key())).collect();
-    let (mut budget, mut others) = (Budget(COMPARISONS_MAX), Vec::new());
+    let (mut budget, mut others) = (Budget::others(), List::default());
     for reading in Reading::others() {
-        if !doubts.has(reading) || budget.0 == 0 {
+        if !doubts.has(reading) || budget.steps == 0 {
             continue;
         }
         let found = walk(message, reading, &mut budget, &mut doubts);
@@ -328,9 +341,9 @@ pub fn parts<'a>(message: &Message<'a>) -> Vec<Part<'a>> {
         let is_new = |part: &Part<'_>| {
             !part.body.is_empty() && part.boundary.is_none() && seen.insert(hasher.hash_one(part.key()))
         };
-        others.extend(found.into_iter().filter(is_new));
+        found.into_iter().filter(is_new).for_each(|part| others.push(part));
     }
-    others.truncate(OTHERS_MAX);
+    let others = others.into_parts(&mut budget);
     parts.extend(others.into_iter().map(|part| Part { is_other: true, ..part }));
-    parts
+    budget.is_cut
 }

@@ -11,8 +11,9 @@ use super::{cut_name, transfer};
 
 /// The parameters that say something about a part; others are passed over, however many there are.
 const NAMES: [&str; 4] = ["boundary", "charset", "filename", "name"];
-/// Pieces of parameters past this number are not looked at.
-const PIECES_MAX: usize = 1_000;
+/// Pieces of one parameter that are kept, the last one in place of another. Where it stands once, the first and the last.
+const PIECES_MAX: usize = 10_000;
+const PLAIN_MAX: usize = 2;
 /// A word longer than this is no name of a parameter.
 const NAME_OCTETS_MAX: usize = 64;
 
@@ -79,10 +80,10 @@ impl Parameters {
         };
         lexer.skip_blanks();
         let first = lexer.first();
-        let mut list = Vec::new();
+        let (mut list, mut counts) = (Vec::new(), Counts::default());
         while let Some((name, value)) = lexer.parameter() {
-            if list.len() < PIECES_MAX {
-                list.extend(Piece::new(&name, value));
+            if let Some(piece) = Piece::new(&name, value) {
+                keep(&mut list, &mut counts, piece);
             }
         }
         doubts.note(Reading::VERBATIM, lexer.is_doubtful);
@@ -178,6 +179,33 @@ impl Parameters {
         }
         joined
     }
+}
+
+/// How many pieces there are, by name and by how the name ends.
+type Counts = [[usize; 3]; NAMES.len()];
+
+/// Adds a piece, or puts it in the place of the last one like it.
+fn keep(list: &mut Vec<Piece>, counts: &mut Counts, piece: Piece) {
+    let (sort, max) = match piece.sort {
+        Sort::Plain => (0, PLAIN_MAX),
+        Sort::Extended => (1, PLAIN_MAX),
+        Sort::Continued { .. } => (2, PIECES_MAX),
+    };
+    let name = NAMES.iter().position(|name| *name == piece.name).unwrap_or_default();
+    let Some(count) = counts.get_mut(name).and_then(|counts| counts.get_mut(sort)) else {
+        return;
+    };
+    let is_alike = |other: &Piece| {
+        other.name == piece.name && std::mem::discriminant(&other.sort) == std::mem::discriminant(&piece.sort)
+    };
+    if *count == max {
+        if let Some(last) = list.iter().rposition(is_alike) {
+            list.remove(last);
+        }
+    } else {
+        *count += 1;
+    }
+    list.push(piece);
 }
 
 /// A parameter's value.

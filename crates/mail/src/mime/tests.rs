@@ -170,7 +170,16 @@ fn nesting_and_numbers_are_bounded() {
         "Content-Type: multipart/mixed; boundary=b\n\n{}",
         "--b\n\nx\n".repeat(100_000)
     );
-    assert_eq!(read(many.as_bytes()).len(), PARTS_MAX);
+    assert_eq!(read(many.as_bytes()).len(), 501);
+    let many: String = (0..30_000).map(|n| format!("--b\n\nx{n}\n")).collect();
+    let many = format!("Content-Type: multipart/mixed; boundary=b\n\n{many}");
+    let message = Message::parse(many.as_bytes());
+    let parts = parts(&message);
+    assert!((PARTS_MAX / 4 * 3..=PARTS_MAX).contains(&parts.len()) && parts[0].is_cut);
+    assert_eq!(
+        (parts[1].text(), parts[parts.len() - 1].text()),
+        ("x0".into(), "x29999\n".into())
+    );
     let deep: String = (0..10_000)
         .map(|n| format!("--b{n}\nContent-Type: multipart/mixed; boundary=b{}\n\n", n + 1))
         .collect();
@@ -180,6 +189,86 @@ fn nesting_and_numbers_are_bounded() {
     let words = "=?a?q?x ".repeat(30_000);
     assert!(decode_words(words.as_bytes()) == words);
     assert!(decode_words("=?a?q?".repeat(40_000).as_bytes()).len() <= 240_000);
+}
+
+fn base64(octets: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |three: &[u8]| {
+        let bits = three.iter().fold(0, |bits, b| bits << 8 | usize::from(*b)) << (8 * (3 - three.len()));
+        let letter = move |at: usize| char::from(LETTERS[bits >> (18 - 6 * at) & 63]);
+        (0..=three.len()).map(letter).collect::<String>()
+    };
+    octets.chunks(3).map(group).collect()
+}
+
+/// Caps that no mail reader has blinded this one: a few kB in front of the page, and nobody saw it.
+#[test]
+fn nothing_is_missed_behind_what_shows_nothing() {
+    const PAGE: &str = "Content-Type: text/html\n\n<p>page";
+    const HEAD: &str = "Content-Type: multipart/alternative; boundary=B\n\n";
+    let nested = |depth: usize| {
+        let wrap = |inner: String, n| {
+            format!("Content-Type: multipart/mixed; boundary=b{n}x\n\n--b{n}x\n{inner}\n--b{n}x--\n")
+        };
+        (0..depth).fold(PAGE.to_owned(), wrap)
+    };
+    let encoded = (0..8).fold(PAGE.to_owned(), |inner, _| {
+        let text = base64(inner.as_bytes());
+        format!("Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n{text}\n")
+    });
+    let numbers: String = (0..9_000).map(|n| format!("--B\n\n{n}\n")).collect();
+    for (what, octets) in [
+        (
+            "empty parts",
+            format!("{HEAD}{}--B\n{PAGE}\n--B--", "--B\n\n\n".repeat(30_000)),
+        ),
+        (
+            "empty parts behind",
+            format!("{HEAD}--B\n{PAGE}\n{}", "--B\n\n\n".repeat(30_000)),
+        ),
+        (
+            "parts that are one",
+            format!("{HEAD}{0}--B\n{PAGE}\n{0}", "--B\n\nx\n".repeat(20_000)),
+        ),
+        ("parts with numbers", format!("{HEAD}{numbers}--B\n{PAGE}\n--B--")),
+        ("levels", nested(99)),
+        ("levels of base64", encoded),
+        (
+            "lines",
+            format!("{HEAD}--B\n{}{PAGE}\n--B--", "no field\n".repeat(20_000)),
+        ),
+        (
+            "lines on top",
+            format!("Subject: x\n{}{PAGE}", "no field\n".repeat(20_000)),
+        ),
+        (
+            "fields",
+            format!(
+                "{HEAD}--B\n{}{PAGE}\n--B--",
+                "Content-Type: text/plain\n".repeat(20_000)
+            ),
+        ),
+        (
+            "pieces",
+            format!(
+                "Content-Type: multipart/mixed; {}boundary=B\n\n--B\n{PAGE}",
+                "name*0=a; boundary*=c;".repeat(20_000)
+            ),
+        ),
+        (
+            "boundaries",
+            format!(
+                "Content-Type: multipart/mixed; {}boundary=B\n\n--B\n{PAGE}",
+                "boundary=C; ".repeat(20_000)
+            ),
+        ),
+    ] {
+        let message = Message::parse(octets.as_bytes());
+        let parts = parts(&message);
+        let is_page = |part: &&Part<'_>| part.form() == Form::Page && part.text().starts_with("<p>page");
+        assert!(parts.iter().any(|part| is_page(&part)), "{what}");
+        assert!(!parts[0].is_cut, "{what}");
+    }
 }
 
 proptest! {
@@ -193,7 +282,7 @@ proptest! {
         let message = Message::parse(&octets);
         let parts = parts(&message);
         let (others, parts): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.is_other);
-        prop_assert!(!parts.is_empty() && parts.len() <= PARTS_MAX && others.len() <= OTHERS_MAX);
+        prop_assert!(!parts.is_empty() && parts.len() <= PARTS_MAX && others.len() <= PARTS_MAX);
         prop_assert!(parts.iter().map(|part| part.raw().len()).sum::<usize>() <= octets.len());
         for part in parts.iter().chain(&others) {
             prop_assert!(part.octets().len() <= part.raw().len() + 3);
@@ -227,7 +316,7 @@ fn readings_are_bounded_however_doubtful_a_message_is() {
         "--a\nno field\n--b\nx\n--bx\n--d\n\n--b (c)\n".repeat(20_000)
     );
     let message = Message::parse(many.as_bytes());
-    assert!(parts(&message).len() <= PARTS_MAX + OTHERS_MAX);
+    assert!(parts(&message).len() <= 2 * PARTS_MAX);
     // Comments that begin and never end, and parameters without end, cost no more than their length.
     for piece in ["(", "(a)", "x ", "x=(", "boundary*0=", "\"", "a=b "] {
         let long = format!(

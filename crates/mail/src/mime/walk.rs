@@ -1,18 +1,53 @@
 //! How parts are found: one pass over a message under one reading of it.
 
+use super::list::List;
 use super::reading::Reading;
-use super::{DEPTH_MAX, PARTS_MAX, Part};
-use crate::message::{Field, Message};
+use super::{DEPTH_MAX, Part};
+use crate::message::{Field, Message, read_past_lines};
 use memchr::memmem;
 use std::borrow::Cow;
 
-/// Encoded messages and multiparts within one another that are decoded.
-const DECODED_LEVELS_MAX: usize = 3;
-/// Lines that are no field and are passed over in one header.
-const LINES_PASSED_MAX: usize = 100;
+/// Steps that all readings but the first may take together.
+const STEPS_MAX: usize = 100_000_000;
+/// What a part costs in steps: with nothing in it, and otherwise.
+const EMPTY_STEPS: usize = 30;
+const PART_STEPS: usize = 200;
+/// Octets of messages and multiparts that all readings but the first may decode together.
+const DECODED_OCTETS_MAX: usize = 128 << 20;
 
-/// How much work the readings may still make that are not the first one: comparisons of a line with a boundary.
-pub(super) struct Budget(pub usize);
+/// How much work may still be done. A step is the comparison of a line with a boundary, or costs as much.
+pub(super) struct Budget {
+    pub steps: usize,
+    /// Messages and multiparts within one another may be encoded at every level.
+    octets: usize,
+    /// Something was left out: for want of this, or because it is nested too deep.
+    pub is_cut: bool,
+}
+
+impl Budget {
+    /// For the reading that most readers have, of a message of so many octets. Base64 shrinks from level to level.
+    pub fn first(octets: usize) -> Budget {
+        Budget {
+            steps: usize::MAX,
+            octets: octets.saturating_mul(16).saturating_add(1 << 16),
+            is_cut: false,
+        }
+    }
+
+    /// For all others together.
+    pub fn others() -> Budget {
+        Budget {
+            steps: STEPS_MAX,
+            octets: DECODED_OCTETS_MAX,
+            is_cut: false,
+        }
+    }
+
+    fn step(&mut self, steps: usize) {
+        self.steps = self.steps.saturating_sub(steps);
+        self.is_cut |= self.steps == 0;
+    }
+}
 
 /// The parts under one reading, the whole first; and in what other readings would differ.
 pub(super) fn walk<'a>(
@@ -22,49 +57,43 @@ pub(super) fn walk<'a>(
     doubts: &mut Reading,
 ) -> Vec<Part<'a>> {
     let mut walk = Walk::new(reading, budget, doubts);
-    walk.whole(message.fields(), message.body(), 0);
-    let mut parts = walk.parts;
-    for _ in 0..DECODED_LEVELS_MAX {
-        if !parts.iter().any(Part::holds_encoded) {
-            break;
-        }
-        let mut opened = Vec::with_capacity(parts.len());
-        for part in parts {
-            if part.holds_encoded() && opened.len() < PARTS_MAX {
+    let (fields, body) = walk.header(message);
+    walk.whole(&fields, body, 0);
+    let mut list = walk.list;
+    while budget.octets > 0 && list.iter().any(Part::holds_encoded) {
+        let mut opened = List::default();
+        for part in list.into_parts(budget) {
+            if part.holds_encoded() && budget.octets > 0 {
                 decode(part, &mut opened, reading, budget, doubts);
             } else {
                 opened.push(part);
             }
         }
-        parts = opened;
-        parts.truncate(PARTS_MAX);
+        list = opened;
     }
+    let mut parts = list.into_parts(budget);
     mark_foreign(&mut parts);
     parts
 }
 
 /// Puts a part in the list, and those that stand in it once it is decoded.
-fn decode<'a>(
-    mut part: Part<'a>,
-    list: &mut Vec<Part<'a>>,
-    reading: Reading,
-    budget: &mut Budget,
-    doubts: &mut Reading,
-) {
+fn decode<'a>(mut part: Part<'a>, list: &mut List<'a>, reading: Reading, budget: &mut Budget, doubts: &mut Reading) {
+    budget.octets = budget.octets.saturating_sub(part.body.len());
+    budget.is_cut |= budget.octets == 0;
     let octets = part.octets().into_owned();
     let mut walk = Walk::new(reading, budget, doubts);
     if part.is_message() {
-        let (fields, body) = walk.header(&octets);
+        let (fields, body) = walk.header(&Message::parse(&octets));
         walk.whole(&fields, body, part.depth + 1);
     } else {
         walk.multipart(part.boundary.take().unwrap_or_default(), &octets, &part);
     }
-    if !walk.parts.is_empty() {
+    let within = walk.list.into_parts(budget);
+    if !within.is_empty() {
         part.body = Cow::Borrowed(&[]);
     }
-    let within: Vec<Part<'static>> = walk.parts.into_iter().map(Part::into_owned).collect();
     list.push(part);
-    list.extend(within);
+    within.into_iter().for_each(|part| list.push(part.into_owned()));
 }
 
 /// Marks what belongs to somebody else: what stands in an attached message. A message that is nothing but another one
@@ -98,7 +127,7 @@ struct Start<'a> {
 }
 
 struct Walk<'a, 'w> {
-    parts: Vec<Part<'a>>,
+    list: List<'a>,
     boundaries: Vec<Boundary>,
     reading: Reading,
     budget: &'w mut Budget,
@@ -108,7 +137,7 @@ struct Walk<'a, 'w> {
 impl<'a, 'w> Walk<'a, 'w> {
     fn new(reading: Reading, budget: &'w mut Budget, doubts: &'w mut Reading) -> Walk<'a, 'w> {
         Walk {
-            parts: Vec::with_capacity(4),
+            list: List::default(),
             boundaries: Vec::new(),
             reading,
             budget,
@@ -136,46 +165,45 @@ impl<'a, 'w> Walk<'a, 'w> {
 
     fn all(&mut self, mut next: Option<Start<'a>>) {
         while let Some(start) = next {
-            if self.parts.len() >= PARTS_MAX {
+            if self.budget.steps == 0 {
                 break;
             }
-            let (fields, body) = self.header(start.rest);
+            let (fields, body) = self.header(&Message::parse(start.rest));
             next = self.entity(&fields, &Start { rest: body, ..start });
         }
     }
 
     /// The header of a part. Some readers go on behind a line that is no field.
-    fn header(&mut self, octets: &'a [u8]) -> (Vec<Field<'a>>, &'a [u8]) {
-        let message = Message::parse(octets);
-        let (mut fields, mut body) = (message.fields().to_vec(), message.body());
-        for _ in 0..LINES_PASSED_MAX {
-            let header = octets
-                .get(..octets.len().saturating_sub(body.len()))
-                .unwrap_or_default();
-            let is_ended = body.is_empty() || ends_blank(header);
-            self.doubts.note(Reading::PAST_LINES, !is_ended);
-            if is_ended || !self.reading.has(Reading::PAST_LINES) {
-                break;
-            }
-            let Some(end) = memchr::memchr(b'\n', body) else { break };
-            // A blank in front of a field is no reason to pass over it.
-            let rest = match body.first() {
-                Some(b' ' | b'\t') => body.trim_ascii_start(),
-                _ => body.get(end + 1..).unwrap_or_default(),
-            };
-            let message = Message::parse(rest);
-            fields.extend_from_slice(message.fields());
-            body = message.body();
+    fn header(&mut self, message: &Message<'a>) -> (Vec<Field<'a>>, &'a [u8]) {
+        let (octets, body) = (message.octets(), message.body());
+        let header = octets.get(..octets.len().saturating_sub(body.len()));
+        let header = header.unwrap_or_default();
+        self.budget.step(header.len());
+        let is_ended = body.is_empty() || ends_blank(header);
+        self.doubts.note(Reading::PAST_LINES, !is_ended);
+        if is_ended || !self.reading.has(Reading::PAST_LINES) {
+            return (message.fields().to_vec(), body);
         }
+        let (fields, body) = read_past_lines(octets);
+        self.budget.step(2 * octets.len().saturating_sub(body.len()));
         (fields, body)
     }
 
     /// Takes in one part whose fields are read; where the next one begins.
     fn entity(&mut self, fields: &[Field<'a>], start: &Start<'a>) -> Option<Start<'a>> {
         let (depth, body) = (start.depth, start.rest);
+        if fields.is_empty() && !start.is_in_digest && self.list.is_long() {
+            let (before, after) = self.next_delimiter(body);
+            if before.trim_ascii().is_empty() {
+                self.budget.step(EMPTY_STEPS);
+                return after;
+            }
+        }
+        self.budget.step(PART_STEPS);
         let mut part = Part::read(fields, start.is_in_digest, self.reading, self.doubts);
         part.depth = depth;
         let may_nest = self.boundaries.len() < DEPTH_MAX && depth < DEPTH_MAX;
+        self.budget.is_cut |= !may_nest && (part.boundary.is_some() || part.is_message());
         if let Some(text) = part.boundary.clone().filter(|_| may_nest) {
             self.push_boundary(text, &part);
             // Without the first delimiter there is no multipart, whatever it says; so people see its source.
@@ -186,11 +214,11 @@ impl<'a, 'w> Walk<'a, 'w> {
                 self.boundaries.retain(|b| b.depth <= depth);
                 part.body = Cow::Borrowed(before);
             }
-            self.parts.push(part);
+            self.list.push(part);
             return after;
         }
         if part.is_message() && may_nest && !part.is_encoded(body) {
-            self.parts.push(part);
+            self.list.push(part);
             return Some(Start {
                 rest: body,
                 depth: depth + 1,
@@ -199,7 +227,7 @@ impl<'a, 'w> Walk<'a, 'w> {
         }
         let (before, after) = self.next_delimiter(body);
         part.body = Cow::Borrowed(before);
-        self.parts.push(part);
+        self.list.push(part);
         after
     }
 
@@ -215,7 +243,7 @@ impl<'a, 'w> Walk<'a, 'w> {
     /// What stands before the next delimiter, and what behind it if another part begins there.
     fn next_delimiter(&mut self, octets: &'a [u8]) -> (&'a [u8], Option<Start<'a>>) {
         let (mut at, mut before) = (0, None);
-        while !self.boundaries.is_empty() && self.budget.0 > 0 {
+        while !self.boundaries.is_empty() && self.budget.steps > 0 {
             let Some(rest) = octets.get(at..) else { break };
             let Some(start) = next_dashes(octets, rest, at) else {
                 break;
@@ -252,7 +280,7 @@ impl<'a, 'w> Walk<'a, 'w> {
 
     /// Which boundary a line is, the innermost first, and whether it is its last.
     fn matching(&mut self, line: &[u8]) -> Option<(usize, bool)> {
-        self.budget.0 = self.budget.0.saturating_sub(self.boundaries.len());
+        self.budget.step(self.boundaries.len());
         let text = line.get(2..)?.trim_ascii_end();
         let mut begun = None;
         for (index, boundary) in self.boundaries.iter().enumerate().rev() {
