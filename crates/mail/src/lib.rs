@@ -36,4 +36,4 @@ pub use address::{Address, AddressError, ForwardPath, Host, LocalPart, MailboxId
 pub use domain::{Domain, DomainError, canonical_ip};
 pub use message::{Field, Message, is_mbox_separator, mbox_lines};
 pub use reply::{Reply, Severity};
-pub use text::{Line, REASON_CHARS_MAX, is_invisible};
+pub use text::{Line, REASON_CHARS_MAX, is_ignorable, is_invisible};

@@ -5,11 +5,12 @@
 //! `www.` needs no scheme.
 
 use crate::auth::org::PublicSuffixes;
-use mail::Domain;
+use mail::html::shorten;
+use mail::{Domain, is_ignorable};
 use std::net::IpAddr;
 use url::{Host, ParseError, Url};
 
-/// An address is looked at so far.
+/// An address is looked at so far behind its host.
 const OCTETS_MAX: usize = 2_000;
 /// Addresses within an address that are told apart.
 const INNER_MAX: usize = 8;
@@ -65,7 +66,7 @@ pub(super) enum Login {
 impl Target {
     /// Reads an address; one without a host leads where `base` does.
     pub fn read(text: &str, base: Option<&Url>) -> Target {
-        let text = text.get(..text.floor_char_boundary(OCTETS_MAX)).unwrap_or(text);
+        let text = &*shorten(text, OCTETS_MAX);
         let url = match Url::parse(text) {
             Ok(url) => url,
             Err(ParseError::RelativeUrlWithoutBase) => match without_scheme(text) {
@@ -262,7 +263,7 @@ pub(super) struct Shown {
 impl Shown {
     /// Reads the text of a link: the first address in it, or else a name that is all of it.
     pub fn read(text: &str) -> Option<Shown> {
-        let visible: String = text.chars().filter(|c| !is_invisible(*c)).collect();
+        let visible: String = text.chars().filter(|c| !is_ignorable(*c)).collect();
         let mut words = visible.split_whitespace();
         let address = words.clone().find_map(|word| {
             let word = word.trim_start_matches(['(', '<', '[', '"', '\'', '«', '“']);
@@ -299,10 +300,6 @@ fn is_named_host(domain: &Domain) -> bool {
     domain.as_str().contains('.')
         && known.is_some_and(|suffix| suffix.is_known())
         && !PublicSuffixes::BuiltIn.is_public_suffix(domain)
-}
-
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 fn starts_with(text: &str, start: &str) -> bool {

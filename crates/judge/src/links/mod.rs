@@ -28,14 +28,15 @@ use mail::{Domain, Line, Message};
 use script::Look;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use url::Url;
 pub use weigh::{Friends, LinkSettings, THRESHOLD};
 
-/// Text past this is not looked at, in all parts together.
+/// So much text is looked at in all parts together: from the first one on, and where that is not all, from the last one back.
 const TEXT_OCTETS_MAX: usize = 2 << 20;
-/// Links past this number are not looked at, in all parts together.
-const LINKS_MAX: usize = 2_000;
+/// So many links that differ, likewise.
+const LINKS_MAX: usize = 5_000;
 /// Hosts that are kept.
 const HOSTS_MAX: usize = 50;
 /// Findings that are kept: the gravest.
@@ -88,7 +89,7 @@ pub struct Finding {
 }
 
 /// Where in a message a link stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// In plain text, where everybody sees the address.
@@ -154,19 +155,19 @@ impl Links {
         let message = Message::parse(octets);
         let parts = mime::parts(&message);
         if parts.first().is_some_and(|whole| whole.is_cut) {
-            reader.say(Saying::new(
-                Place::Text,
-                Sign::Unread,
-                "has more parts, or deeper ones, than are looked at",
-            ));
+            reader.say_unread("has more parts, or deeper ones, than are looked at");
         }
         // What only some mail readers find has room of its own, so that the rest cannot fill it.
         for is_other in [false, true] {
-            (reader.text_left, reader.links_left) = (TEXT_OCTETS_MAX, LINKS_MAX);
-            for part in own_parts(&parts).filter(|part| part.is_other == is_other) {
-                reader.part(part);
+            let parts: Vec<&Part<'_>> = own_parts(&parts).filter(|part| part.is_other == is_other).collect();
+            reader.turn(false);
+            parts.iter().for_each(|part| reader.part(part));
+            if reader.is_full() {
+                reader.turn(true);
+                parts.iter().rev().for_each(|part| reader.part(part));
             }
         }
+        reader.turn(false);
         // Codes are small, photographs are not.
         let mut images: Vec<&Part<'_>> = own_parts(&parts).filter(|part| is_image(part)).collect();
         images.sort_by_key(|part| part.raw().len());
@@ -219,7 +220,10 @@ struct Reader<'a> {
     read_codes: ReadCodes<'a>,
     links: Links,
     /// What was said already, so that the same link a thousand times costs no more than once.
-    said: HashSet<(String, String)>,
+    said: HashSet<u64>,
+    hasher: RandomState,
+    /// From the last link on.
+    is_backwards: bool,
     text_left: usize,
     links_left: usize,
     images_left: usize,
@@ -233,11 +237,30 @@ impl<'a> Reader<'a> {
             read_codes,
             links: Links::default(),
             said: HashSet::new(),
+            hasher: RandomState::new(),
+            is_backwards: false,
             text_left: TEXT_OCTETS_MAX,
             links_left: LINKS_MAX,
             images_left: IMAGES_MAX,
             pixels_left: PIXELS_MAX,
         }
+    }
+
+    /// Begins anew, at the first or at the last part.
+    fn turn(&mut self, is_backwards: bool) {
+        if self.is_backwards && self.links_left == 0 {
+            self.say_unread("has more links than are looked at");
+        }
+        (self.text_left, self.links_left) = (TEXT_OCTETS_MAX, LINKS_MAX);
+        self.is_backwards = is_backwards;
+    }
+
+    fn is_full(&self) -> bool {
+        self.text_left == 0 || self.links_left == 0
+    }
+
+    fn say_unread(&mut self, text: &str) {
+        self.say(Saying::new(Place::Text, Sign::Unread, text));
     }
 
     fn part(&mut self, part: &Part<'_>) {
@@ -246,7 +269,11 @@ impl<'a> Reader<'a> {
             return;
         }
         let text = part.text();
-        let text = text.get(..text.floor_char_boundary(self.text_left)).unwrap_or(&text);
+        let text = match self.is_backwards {
+            true => text.get(text.ceil_char_boundary(text.len().saturating_sub(self.text_left))..),
+            false => text.get(..text.floor_char_boundary(self.text_left)),
+        }
+        .unwrap_or(&text);
         self.text_left -= text.len();
         match part.form() {
             Form::Calendar => return self.calendar(&Calendar::read(text)),
@@ -273,24 +300,40 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self, text: &str) {
         let mut rest = text;
-        while let Some((start, end)) = next_in_text(rest) {
-            if self.links_left == 0 {
-                return;
-            }
-            self.links_left -= 1;
-            self.target(rest.get(start..end).unwrap_or_default(), "", None, Place::Text);
+        let mut targets = std::iter::from_fn(|| {
+            let (start, end) = next_in_text(rest)?;
+            let target = rest.get(start..end);
             rest = rest.get(end..).unwrap_or_default();
+            target
+        });
+        match self.is_backwards {
+            true => targets
+                .collect::<Vec<&str>>()
+                .into_iter()
+                .rev()
+                .for_each(|target| self.target(target, "", None, Place::Text)),
+            false => {
+                while self.links_left > 0
+                    && let Some(target) = targets.next()
+                {
+                    self.target(target, "", None, Place::Text);
+                }
+            }
         }
     }
 
     fn page(&mut self, page: &Page, place: Place) {
         let base = page.base.as_deref().and_then(|base| Url::parse(base).ok());
-        for link in &page.links {
-            if self.links_left == 0 {
-                return;
-            }
-            self.links_left -= 1;
-            self.link(link, base.as_ref(), place);
+        match self.is_backwards {
+            true => page
+                .links
+                .iter()
+                .rev()
+                .for_each(|link| self.link(link, base.as_ref(), place)),
+            false => page.links.iter().for_each(|link| self.link(link, base.as_ref(), place)),
+        }
+        if page.is_cut {
+            self.say_unread("has more links than are looked at");
         }
         if page.asks_password {
             let text = match place {
@@ -307,6 +350,7 @@ impl<'a> Reader<'a> {
 
     fn link(&mut self, link: &Link, base: Option<&Url>, place: Place) {
         match link.kind {
+            LinkKind::Form if !self.is_new(&link.target, &link.shown, place) => {}
             LinkKind::Anchor => self.target(&link.target, &link.shown, base, place),
             LinkKind::Form => {
                 if let Target::Web(web) = Target::read(&link.target, base) {
@@ -324,9 +368,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether a link was not there before, and there is room for it.
+    fn is_new(&mut self, target: &str, shown: &str, place: Place) -> bool {
+        let is_new = self.links_left > 0 && self.said.insert(self.hasher.hash_one((target, shown, place)));
+        self.links_left -= usize::from(is_new);
+        is_new
+    }
+
     /// One address that a person may follow.
     fn target(&mut self, target: &str, shown: &str, base: Option<&Url>, place: Place) {
-        if self.said.len() > 2 * LINKS_MAX || !self.said.insert((target.to_owned(), shown.to_owned())) {
+        if !self.is_new(target, shown, place) {
             return;
         }
         let web = match Target::read(target, base) {

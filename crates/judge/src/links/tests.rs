@@ -584,7 +584,7 @@ fn a_link_in_plain_text_does_not_excuse_the_same_link_in_a_page() {
 fn a_page_is_looked_at_behind_however_many_parts() {
     let message = |before: String| {
         let head = "From: ann@ann.com\nContent-Type: multipart/alternative; boundary=b\n\n";
-        let page = "--b\nContent-Type: text/html\n\n<a href='http://0x7f.1/'>open</a>\n--b--\n";
+        let page = "--b\nContent-Type: text/html\n\n<a href='http://0xc0.2.7/'>open</a>\n--b--\n";
         read(&format!("{head}{before}{page}"))
     };
     assert_eq!(signs(&message("--b\n\n\n".repeat(5_000))), [Sign::ObscuredAddress]);
@@ -595,4 +595,59 @@ fn a_page_is_looked_at_behind_however_many_parts() {
         told.as_str()
             .ends_with("has more parts, or deeper ones, than are looked at")
     );
+}
+
+/// Two thousand links to nowhere, or a long address, and nobody looked at what came behind.
+#[test]
+fn a_link_is_looked_at_behind_however_many_others() {
+    let grave = "<a href='http://0xc0.2.7/'>open</a>";
+    let numbers = |what: &str| -> String { (0..5_000).map(|n| what.replace('#', &n.to_string())).collect() };
+    for before in [
+        "www.a.com ".repeat(5_000),
+        numbers("http://a.com/# "),
+        numbers("<a href='http://a.com/#'>x</a>"),
+        numbers("<form action='#'>"),
+        ["<!--", &"x".repeat(TEXT_OCTETS_MAX), "-->"].concat(),
+    ] {
+        for html in [[&before, grave].concat(), [grave, &before].concat()] {
+            assert!(
+                signs(&page(&html)).contains(&Sign::ObscuredAddress),
+                "{}",
+                &before[..20]
+            );
+        }
+        let text = read(&format!("\n{before} http://0xc0.2.7/ "));
+        assert!(signs(&text).contains(&Sign::ObscuredAddress), "{}", &before[..20]);
+    }
+    let both = [
+        numbers("http://a.com/# "),
+        numbers("http://b.com/# "),
+        numbers("http://c.com/# "),
+    ]
+    .concat();
+    assert_eq!(signs(&page(&both)), [Sign::Unread]);
+    let shown = "https://www.bank.com/login";
+    for target in [
+        format!("{}https://bit.ly/a", " ".repeat(2_500)),
+        format!("https:{}bit.ly/a", "/".repeat(2_500)),
+        format!("https://{}@bit.ly/a", "x".repeat(2_500)),
+        format!("https://{}bit.ly/a", "&shy;".repeat(2_500)),
+        format!("https://{}bit.ly/a", "%C2%AD".repeat(2_500)),
+    ] {
+        let found = anchor(&target, &["&#847; ".repeat(200), shown.to_owned()].concat());
+        assert_eq!(
+            signs(&found),
+            [Sign::ShowsAddress, Sign::Shortener],
+            "{}",
+            &target[..20]
+        );
+    }
+}
+
+/// A link of a picture was taken for told where plain text shows its address, which weighs nothing there.
+#[test]
+fn a_link_that_shows_nothing_is_another_one_than_in_plain_text() {
+    let head = "From: ann@ann.com\nContent-Type: multipart/alternative; boundary=b\n\n--b\n\nsee http://203.0.113.5/\n";
+    let page = "--b\nContent-Type: text/html\n\n<a href='http://203.0.113.5/'><img src=x></a>\n--b--\n";
+    assert_eq!(weight(&read(&[head, page].concat()), "ann@ann.com"), 7);
 }

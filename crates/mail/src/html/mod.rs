@@ -10,11 +10,12 @@
 //!
 //! - `tokens`: what html5gum finds. `names`: those of tags. `tree`: which elements are open.
 //! - `style`, `colour`, `sheet`: what is not to be seen.
-//! - `reader`: texts and links, put together.
+//! - `reader`: texts and links, put together. `links`: which links are kept.
 
 mod colour;
 #[cfg(test)]
 mod html5lib;
+mod links;
 mod names;
 mod reader;
 mod sheet;
@@ -24,14 +25,15 @@ mod tests;
 mod tokens;
 mod tree;
 
+pub use links::shorten;
 use reader::{Reader, Reading};
 use sheet::Sheet;
 use std::collections::HashSet;
 
 /// Open elements that are remembered. Past them nothing is said to be hidden any more.
 pub const OPEN_MAX: usize = 256;
-/// Links that are told of.
-pub const LINKS_MAX: usize = 1_000;
+/// Links that are told of: of more those that are there twice or show nothing go first, then those in the middle.
+pub const LINKS_MAX: usize = 10_000;
 /// Pages within pages that are read: those of frames and of conditional comments.
 const DEPTH_MAX: usize = 2;
 
@@ -51,6 +53,8 @@ pub struct Page {
     pub base: Option<String>,
     /// It has a field for a password.
     pub asks_password: bool,
+    /// It has links that are not told of, more than anybody has.
+    pub is_cut: bool,
 }
 
 /// A place that a page names.
@@ -110,9 +114,12 @@ impl Page {
             self.text.push_str(&other.text);
         }
         let known: HashSet<Link> = self.links.iter().cloned().collect();
-        let room = LINKS_MAX.saturating_sub(self.links.len());
         let new = other.links.into_iter().filter(|link| !known.contains(link));
-        self.links.extend(new.take(room));
+        self.links.extend(new);
+        self.is_cut |= other.is_cut;
+        if self.links.len() > LINKS_MAX {
+            self.is_cut |= links::thin(&mut self.links, &mut []);
+        }
         self.asks_password |= other.asks_password;
     }
 }

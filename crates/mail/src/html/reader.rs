@@ -1,5 +1,6 @@
 //! Texts and links of a page, put together from its tokens.
 
+use super::links::{add_shown, shown, thin};
 use super::names::*;
 use super::sheet::Sheet;
 use super::style::{Look, Style};
@@ -8,10 +9,6 @@ use super::tree::{Space, Tree};
 use super::{DEPTH_MAX, LINKS_MAX, Link, LinkKind, Page};
 use html5gum::State;
 use std::borrow::Cow;
-
-/// What a link shows is cut to so many octets, and so is a target.
-const SHOWN_OCTETS_MAX: usize = 200;
-const TARGET_OCTETS_MAX: usize = 2_000;
 
 /// How a page is read. What only its end tells makes another reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,7 +44,7 @@ impl Anchor {
     fn add_other(&mut self, text: &str, also: &str) {
         let (shown, at) = self.other.get_or_insert_with(|| (String::new(), self.from));
         for part in [text.get(*at..).unwrap_or_default(), also] {
-            shown.push_str(cut(part, (2 * SHOWN_OCTETS_MAX).saturating_sub(shown.len())));
+            add_shown(shown, part);
         }
         *at = text.len();
     }
@@ -138,8 +135,8 @@ impl<'a> Reader<'a> {
             anchor.add_other(&self.page.text, &shown);
         }
         let first = self.page.links.len();
-        let room = LINKS_MAX.saturating_sub(first);
-        self.page.links.extend(inner.page.links.into_iter().take(room));
+        self.page.links.extend(inner.page.links);
+        self.page.is_cut |= inner.page.is_cut;
         if let Some(mut anchor) = inner_anchor {
             anchor.add_other(&shown, "");
             self.end_outlook();
@@ -151,6 +148,7 @@ impl<'a> Reader<'a> {
                 marks: 0,
             });
         }
+        self.make_room();
         for text in [shown, inner.other] {
             if !text.trim().is_empty() {
                 self.other.push('\n');
@@ -189,16 +187,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn push_link(&mut self, kind: LinkKind, target: &str) -> Option<usize> {
-        if self.page.links.len() >= LINKS_MAX {
-            return None;
+    fn push_link(&mut self, kind: LinkKind, target: &str) -> usize {
+        self.make_room();
+        self.page.links.push(Link::new(kind, target));
+        self.page.links.len() - 1
+    }
+
+    /// There shall be room for another link.
+    fn make_room(&mut self) {
+        if self.page.links.len() < LINKS_MAX {
+            return;
         }
-        self.page.links.push(Link {
-            kind,
-            target: cut(target, TARGET_OCTETS_MAX).to_owned(),
-            shown: String::new(),
-        });
-        Some(self.page.links.len() - 1)
+        let anchors = [&mut self.anchor, &mut self.outlook].into_iter().flatten();
+        let anchors = anchors.chain(&mut self.outer);
+        let mut places: Vec<&mut usize> = anchors.map(|anchor| &mut anchor.link).collect();
+        self.page.is_cut |= thin(&mut self.page.links, &mut places);
     }
 
     fn begin_anchor(&self, link: usize) -> Anchor {
@@ -231,13 +234,13 @@ impl<'a> Reader<'a> {
         };
         let target = attributes.iter().find_map(|attribute| tag.get(*attribute));
         if name == BASE && self.page.base.is_none() {
-            self.page.base = target.map(|target| cut(target, TARGET_OCTETS_MAX).to_owned());
+            self.page.base = target.map(|target| Link::new(LinkKind::Other, target).target);
         }
-        let Some(link) = target.and_then(|target| self.push_link(kind, target)) else {
-            return;
-        };
-        if name == A {
-            self.anchor = Some(self.begin_anchor(link));
+        if let Some(target) = target {
+            let link = self.push_link(kind, target);
+            if name == A {
+                self.anchor = Some(self.begin_anchor(link));
+            }
         }
     }
 
@@ -285,11 +288,14 @@ impl<'a> Reader<'a> {
         if name == IMAGE {
             self.push_link(LinkKind::Image, target);
         } else if name == A || is_math {
-            let before = self.anchor.take();
-            self.anchor = self
-                .push_link(LinkKind::Anchor, target)
-                .map(|link| self.begin_anchor(link));
-            self.keep_around(before.filter(|before| before.element != 0));
+            let is_within = self.set_aside();
+            let link = self.push_link(LinkKind::Anchor, target);
+            self.anchor = Some(self.begin_anchor(link));
+            let before = if is_within { self.outer.pop() } else { None };
+            match before {
+                Some(before) if before.element == 0 => self.end(before),
+                before => self.keep_around(before),
+            }
         }
     }
 
@@ -297,9 +303,8 @@ impl<'a> Reader<'a> {
     fn vml(&mut self, tag: &Tag) {
         if let Some(target) = tag.get(Attribute::Href) {
             self.end_outlook();
-            self.outlook = self
-                .push_link(LinkKind::Anchor, target)
-                .map(|link| self.begin_anchor(link));
+            let link = self.push_link(LinkKind::Anchor, target);
+            self.outlook = Some(self.begin_anchor(link));
         }
         if let Some(target) = tag.get(Attribute::Src) {
             self.push_link(LinkKind::Image, target);
@@ -339,6 +344,14 @@ impl<'a> Reader<'a> {
             self.end(anchor);
             self.anchor = self.outer.pop();
         }
+    }
+
+    /// Another link begins; whether one is open, which is the last of those around from now on.
+    fn set_aside(&mut self) -> bool {
+        let before = self.anchor.take();
+        let is_within = before.is_some();
+        self.outer.extend(before);
+        is_within
     }
 
     /// A link begins within another, which goes on around it.
@@ -386,9 +399,8 @@ impl<'a> Reader<'a> {
             Some(other) if shown.is_empty() => link.shown = other,
             Some(other) => {
                 link.shown = shown;
-                if let Some(at) = self.push_link(kind, &target)
-                    && let Some(link) = self.page.links.get_mut(at)
-                {
+                let at = self.push_link(kind, &target);
+                if let Some(link) = self.page.links.get_mut(at) {
                     link.shown = other;
                 }
             }
@@ -458,11 +470,12 @@ impl Sink for Reader<'_> {
             self.out(look).push('\n');
         }
         let is_link = name == A && !is_foreign;
-        let before = if is_link { self.anchor.take() } else { None };
+        let is_within = is_link && self.set_aside();
         self.links(tag, name, is_foreign || name == MATH);
         self.extras(tag, name, &style);
         let state = self.tree.start(tag, style);
         if is_link {
+            let before = if is_within { self.outer.pop() } else { None };
             self.begin_in_tree(before);
         }
         self.end_left_anchors();
@@ -510,13 +523,4 @@ fn conditional(comment: &str) -> Option<&str> {
     let (_, inside) = rest.split_once(']').filter(|_| is_if)?;
     let inside = inside.trim_start().strip_prefix('>')?;
     Some(inside.strip_suffix("<![endif]").unwrap_or(inside))
-}
-
-fn shown(text: &str) -> String {
-    cut(text.trim(), SHOWN_OCTETS_MAX).to_owned()
-}
-
-/// At most so many octets, whole characters only.
-fn cut(text: &str, octets_max: usize) -> &str {
-    text.get(..text.floor_char_boundary(octets_max)).unwrap_or(text)
 }
