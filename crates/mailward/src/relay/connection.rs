@@ -6,9 +6,11 @@
 use super::{Octets, tls};
 use mail::smtp::client::{Answer, Extensions, NeedsSmtputf8, Origin, ReplyParser, XclientOffer, write_xclient};
 use mail::{Line, Reply, Severity};
+use std::future::poll_fn;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -93,6 +95,14 @@ impl From<io::Error> for Trouble {
     }
 }
 
+/// How far a part of a message came.
+enum Written {
+    /// All of it was handed to the socket.
+    Whole,
+    /// The server said something, or closed, before.
+    Interrupted,
+}
+
 impl Endpoint {
     pub(super) fn tcp(host: &str, port: u16) -> Endpoint {
         let host = host.to_owned();
@@ -126,7 +136,19 @@ impl Connection {
         let stream = timeout(settings.connect, settings.endpoint.connect())
             .await
             .map_err(|_| late("connect"))??;
-        let mut connection = Connection {
+        let mut connection = Connection::over(stream, settings);
+        positive(connection.reply("greeting").await?)?;
+        connection.hello().await?;
+        match (client, &settings.endpoint) {
+            // Nobody listens on a Unix socket, and there is no name to verify.
+            (None, _) | (_, Endpoint::Socket(_)) => Ok(connection),
+            (Some(client), Endpoint::Tcp { host, .. }) => connection.secured(client, host).await,
+        }
+    }
+
+    /// A connection on which nothing was said yet.
+    pub(super) fn over(stream: Box<dyn Octets>, settings: &Arc<Settings>) -> Connection {
+        Connection {
             settings: settings.clone(),
             stream,
             parser: ReplyParser::default(),
@@ -138,13 +160,6 @@ impl Connection {
             transactions: 0,
             until: None,
             is_spoilt: false,
-        };
-        positive(connection.reply("greeting").await?)?;
-        connection.hello().await?;
-        match (client, &settings.endpoint) {
-            // Nobody listens on a Unix socket, and there is no name to verify.
-            (None, _) | (_, Endpoint::Socket(_)) => Ok(connection),
-            (Some(client), Endpoint::Tcp { host, .. }) => connection.secured(client, host).await,
         }
     }
 
@@ -279,9 +294,9 @@ impl Connection {
         self.reply(stage).await
     }
 
-    /// Sends commands, or a part of a message. Whatever they are, the server has nothing to say before it has them: a
-    /// reply that lies unread now would be taken for the one to them, and one that is there before the end of a message
-    /// for its acknowledgement.
+    /// Sends commands. Whatever they are, the server has nothing to say before it has them: a reply that lies unread
+    /// now would be taken for the one to them. RFC 2920 §3.1: those to the first of a group may come before the last
+    /// was sent.
     pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), Trouble> {
         if !self.unread.is_empty() || self.stream.has_more() {
             return Err(self.out_of_turn().await);
@@ -293,6 +308,32 @@ impl Connection {
             self.stream.flush().await
         };
         Ok(timeout_at(late_at, write).await.map_err(|_| late("write"))??)
+    }
+
+    /// Sends a part of a message. Until the server has its end, it has nothing to say: what it says before would be
+    /// taken for its acknowledgement.
+    pub(super) async fn send_text(&mut self, octets: &[u8]) -> Result<(), Trouble> {
+        let (late_at, mut rest) = (self.late_at(), octets);
+        let written = poll_fn(|context| self.poll_text(context, &mut rest));
+        match timeout_at(late_at, written).await.map_err(|_| late("write"))?? {
+            Written::Whole => Ok(()),
+            Written::Interrupted => Err(self.out_of_turn().await),
+        }
+    }
+
+    /// Looks for words of the server before each time that something is handed to the socket, and while the socket
+    /// takes nothing: the last octets of the message may be among those that wait.
+    fn poll_text(&mut self, context: &mut Context<'_>, rest: &mut &[u8]) -> Poll<io::Result<Written>> {
+        while !rest.is_empty() || !self.stream.is_flushed() {
+            if !self.unread.is_empty() || self.stream.has_more() {
+                return Poll::Ready(Ok(Written::Interrupted));
+            }
+            match self.stream.poll_write_once(context, rest) {
+                Poll::Ready(count) => *rest = rest.get(count?..).unwrap_or_default(),
+                Poll::Pending => return self.stream.poll_more(context).map(|()| Ok(Written::Interrupted)),
+            }
+        }
+        Poll::Ready(Ok(Written::Whole))
     }
 
     /// What it said out of turn, or how it closed, for the log. Either is there to be read, unless it is not whole.

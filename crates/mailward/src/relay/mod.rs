@@ -32,10 +32,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
@@ -142,7 +145,7 @@ impl Delay {
     }
 
     /// An error that only the operator can do anything about.
-    fn failed(told: &'static str, error: &std::io::Error) -> Delay {
+    fn failed(told: &'static str, error: &io::Error) -> Delay {
         Delay {
             words: Line::reason(format!("{told}: {error}").as_bytes()),
             told: Line::literal(told),
@@ -181,11 +184,37 @@ trait Octets: AsyncRead + AsyncWrite + Debug + Send + Unpin {
     fn has_more(&mut self) -> bool {
         is_readable(self.socket())
     }
+
+    /// Ready once [`Octets::has_more`] is so.
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// Takes some of these octets, and hands some of what was taken to the socket, by one system call. Neither need be
+    /// all: TLS takes more than the socket does.
+    fn poll_write_once(&mut self, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match ready!(Pin::new(self).poll_write(context, octets)) {
+            Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            taken => Poll::Ready(taken),
+        }
+    }
+
+    /// Whether all that was taken was handed to the socket.
+    fn is_flushed(&self) -> bool {
+        true
+    }
 }
 
 impl Octets for TcpStream {
     fn socket(&self) -> BorrowedFd<'_> {
         self.as_fd()
+    }
+
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while ready!(self.poll_read_ready(context)).is_ok() {
+            if !is_stale(self.try_io(Interest::READABLE, || readable(self.as_fd()))) {
+                break;
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -193,6 +222,28 @@ impl Octets for UnixStream {
     fn socket(&self) -> BorrowedFd<'_> {
         self.as_fd()
     }
+
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while ready!(self.poll_read_ready(context)).is_ok() {
+            if !is_stale(self.try_io(Interest::READABLE, || readable(self.as_fd()))) {
+                break;
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+/// What the runtime remembers of a socket may be over. It forgets that, and waits for news, after an operation that
+/// would have waited.
+fn readable(socket: BorrowedFd<'_>) -> io::Result<()> {
+    match is_readable(socket) {
+        true => Ok(()),
+        false => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+fn is_stale(asked: io::Result<()>) -> bool {
+    asked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Whether a read would not wait: octets, the end, or an error are there.

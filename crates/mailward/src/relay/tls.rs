@@ -8,10 +8,13 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use std::io;
+use std::io::{self, IoSlice, Write};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::AsyncWrite;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -103,6 +106,34 @@ impl Octets for TlsStream<Box<dyn Octets>> {
             }
         }
     }
+
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while !self.has_more() {
+            ready!(self.get_mut().0.poll_more(context));
+        }
+        Poll::Ready(())
+    }
+
+    /// The stream's own way of writing goes on as long as the other side reads, and looks at nothing meanwhile.
+    fn poll_write_once(&mut self, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let (stream, session) = self.get_mut();
+        let taken = match session.wants_write() {
+            true => 0,
+            false => session.writer().write(octets)?,
+        };
+        match session.write_tls(&mut Below { stream, context }) {
+            Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Ok(_) => Poll::Ready(Ok(taken)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && taken > 0 => Poll::Ready(Ok(taken)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn is_flushed(&self) -> bool {
+        let (stream, session) = self.get_ref();
+        !session.wants_write() && stream.is_flushed()
+    }
 }
 
 /// Reads what is there, and never waits.
@@ -111,6 +142,35 @@ struct Now<'a>(BorrowedFd<'a>);
 impl io::Read for Now<'_> {
     fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
         Ok(rustix::io::read(self.0, octets)?)
+    }
+}
+
+/// The stream below, as the TLS library writes to it.
+struct Below<'a, 'b> {
+    stream: &'a mut Box<dyn Octets>,
+    context: &'a mut Context<'b>,
+}
+
+impl Below<'_, '_> {
+    fn done(written: Poll<io::Result<usize>>) -> io::Result<usize> {
+        match written {
+            Poll::Ready(count) => count,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Write for Below<'_, '_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        Self::done(Pin::new(&mut *self.stream).poll_write(self.context, octets))
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Self::done(Pin::new(&mut *self.stream).poll_write_vectored(self.context, slices))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -192,7 +192,7 @@ impl Connection {
             if blocks.is_at_end() && Instant::now() >= parcel.deadline.commit {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "too late for its answer").into());
             }
-            self.send(&block).await?;
+            self.send_text(&block).await?;
         }
         drop(block);
         for _ in 0..count {
@@ -261,6 +261,9 @@ pub(super) fn failed(error: &io::Error) -> Delay {
         told: Line::reason(format!("the next hop failed: {told}").as_bytes()),
     }
 }
+
+#[cfg(test)]
+mod early;
 
 #[cfg(test)]
 mod tests {
