@@ -135,10 +135,10 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The header of a part as those read it who go on behind lines that are no field, up to a blank line or the end: the fields
-/// that say something about a part (RFC 2045 §9; of too many the first ones and the last), and what stands behind. Blanks in front
-/// of a field's name are passed over, too.
-pub(crate) fn read_past_lines(octets: &[u8]) -> (Vec<Field<'_>>, &[u8]) {
+/// The header of a part as those read it who go on behind lines that are no field, up to a blank line: the fields that say
+/// something about a part (RFC 2045 §9; of too many the first ones and the last), and what stands behind. Blanks in front of
+/// a field's name are passed over, too. Nothing if there is no blank line: then there is nothing to show behind it.
+pub(crate) fn read_past_lines(octets: &[u8]) -> Option<(Vec<Field<'_>>, &[u8])> {
     let (mut fields, mut rest): (Vec<Field<'_>>, _) = (Vec::new(), octets);
     let is_wanted = |field: &Field<'_>| {
         let start = field.name().get(..8).unwrap_or_default();
@@ -146,8 +146,11 @@ pub(crate) fn read_past_lines(octets: &[u8]) -> (Vec<Field<'_>>, &[u8]) {
     };
     loop {
         let (line, after) = split_line(rest);
+        if line.is_empty() {
+            return None;
+        }
         if line.trim_ascii().is_empty() {
-            return (fields, after);
+            return Some((fields, after));
         }
         rest = match split_field(rest.trim_ascii_start()) {
             Some((field, after)) => {

@@ -81,8 +81,8 @@ fn is_comparable(octets: &[u8], message: &Message<'_>) -> bool {
 }
 
 /// Whether a line has nothing in it that no RFC allows and each reader takes as it likes: octets that are no text in a
-/// field, `=` and `%` before what is no number, stars in names where none belong, quotes that are not closed or stand in an
-/// encoding, fields behind a delimiter.
+/// field, `=` and `%` before what is no number, stars in names where none belong, quotes that are not closed, quotes and
+/// backslashes in an encoding, fields behind a delimiter.
 fn is_plain(line: &[u8], is_quoted: bool) -> bool {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let has = |octet: u8| line.contains(&octet);
@@ -117,7 +117,7 @@ fn is_plain(line: &[u8], is_quoted: bool) -> bool {
             .any(|pair| pair[1] == b'*' && !pair[0].is_ascii_alphanumeric())
         && line.iter().filter(|b| **b == b'\'').count() <= 2
         && !(is_field && line.split(|&b| b == b';').any(is_cut))
-        && !(is_encoding && has(b'"'))
+        && !(is_encoding && (has(b'"') || has(b'\\')))
         && !(line.starts_with(b"--") && is_field)
 }
 

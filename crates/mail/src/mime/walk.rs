@@ -184,7 +184,8 @@ impl<'a, 'w> Walk<'a, 'w> {
         if is_ended || !self.reading.has(Reading::PAST_LINES) {
             return (message.fields().to_vec(), body);
         }
-        let (fields, body) = read_past_lines(octets);
+        let past = read_past_lines(octets);
+        let (fields, body) = past.unwrap_or_else(|| (message.fields().to_vec(), body));
         self.budget.step(2 * octets.len().saturating_sub(body.len()));
         (fields, body)
     }
