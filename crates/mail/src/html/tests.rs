@@ -27,9 +27,9 @@ fn what_is_shown_and_what_is_hidden() {
         ),
         ("<font color=white>h</font>v", "v", "h"),
         ("<font color='#FEFEFE'>h</font>v", "v", "h"),
-        ("<body bgcolor=black><font color=#fff>v</font>h", "v", "h"),
+        ("<body bgcolor=black><font color=#fff>v</font>w", "vw", ""),
         ("<td style='background-color:rgb(0,0,0);color:white'>v", "v", ""),
-        ("<p hidden>h</p>v", "v", "h"),
+        ("<p hidden>v</p>w", "v w", ""),
         ("<a title=\"x > y\">v</a>", "v", ""),
         ("<!-- never ends > v", "v", ""),
         ("<!--> v", "v", ""),
@@ -441,7 +441,8 @@ fn text_of_the_colour_that_is_behind_it_is_hidden() {
         "<table><td bgcolor=teal><font color=#008081>x",
         "<div style='background:RebeccaPurple none no-repeat;color:#639'>x",
         "<p style='color:transparent'>x",
-        "<body bgcolor=navy><font color=navy>x",
+        "<body bgcolor=#fefefe><font color=white>x",
+        "<body style='background:white;color:#222'><font color=white>x",
         "<div style='background:#fff;color:#fff'>x",
         "<style>.b{background:#036}</style><p style='color:#fff'>x",
         "<style>p{margin:0}</style><p style='color:#fff'>x",
@@ -526,7 +527,8 @@ fn inner_elements_show_what_only_visibility_or_size_hid() {
             "<p style='max-height:0;overflow:hidden'><b style='position:absolute'>x",
             true,
         ),
-        ("<p hidden>x", false),
+        ("<p hidden>x", true),
+        ("<p hidden style='display:none'>x", false),
         ("<p hidden style='display:inline'>x", true),
         ("<p hidden=until-found>x", true),
         ("<style>p{display:block}</style><p hidden>x", true),
@@ -557,6 +559,30 @@ fn inner_elements_show_what_only_visibility_or_size_hid() {
         ("<p style='display:block' style='display:none'>x", true),
     ] {
         assert_eq!(both(html).0 == "x", is_shown, "{html}: {:?}", both(html));
+    }
+}
+
+/// Webmails drop what `<html>` and `<body>` say of themselves, and some drop `hidden`: their users saw the page.
+#[test]
+fn what_webmails_drop_hides_nothing() {
+    for html in [
+        "<html hidden><body>x",
+        "<html style='display:none'><body>x",
+        "<html style='visibility:hidden'>x",
+        "<html style='font-size:0'>x",
+        "<body hidden>x",
+        "<body style='display:none'>x",
+        "<body style='opacity:0'><p>x",
+        "<body style='height:0;overflow:hidden'>x",
+        "<body text=white>x",
+        "<body style='color:transparent'>x",
+        "<body bgcolor=black>x",
+        "<body bgcolor=navy><font color=navy>x",
+        "<div hidden>x</div>",
+        "<noscript hidden>x</noscript>",
+        "x<body style='display:none'>",
+    ] {
+        assert_eq!(both(html), ("x".to_owned(), String::new()), "{html}");
     }
 }
 
