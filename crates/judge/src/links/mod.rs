@@ -280,7 +280,8 @@ impl<'a> Reader<'a> {
             _ if place == Place::Text => return self.text(text),
             _ => {}
         }
-        let page = Page::read(text);
+        let mut page = Page::read(text);
+        page.base = page.base.or_else(|| part.base.clone());
         self.page(&page, place);
         if place == Place::Attachment && page.tags.iter().any(|tag| tag == "script") && unpacks(text) {
             self.say(Saying::new(
@@ -355,8 +356,12 @@ impl<'a> Reader<'a> {
             LinkKind::Form => {
                 if let Target::Web(web) = Target::read(&link.target, base) {
                     let leads = self.leads(&web);
-                    let text = format!("what is typed into a form goes to {leads}");
-                    self.say(self.signs_of(&web, place).with(Sign::Form).worded(&text));
+                    let mut saying = self.signs_of(&web, place).with(Sign::Form);
+                    let text = match self.pretend(&web, &link.shown, &mut saying) {
+                        Some(shown) => format!("a form shows {shown}, and goes to {leads}"),
+                        None => format!("what is typed into a form goes to {leads}"),
+                    };
+                    self.say(saying.worded(&text));
                 }
             }
             LinkKind::Image => {}
@@ -405,24 +410,25 @@ impl<'a> Reader<'a> {
             _ => place,
         };
         let mut saying = self.signs_of(&web, place);
-        let elsewhere = Shown::read(shown)
-            .filter(|shown| !self.is_same(&shown.host, &web.host) && !is_wrapper(&web) && !is_own_network(&web.host));
-        let text = match &elsewhere {
-            Some(elsewhere) => {
-                let sign = if elsewhere.is_address {
-                    Sign::ShowsAddress
-                } else {
-                    Sign::ShowsName
-                };
-                saying = saying.with(sign);
-                saying.shown = Some(self.suffixes.organizational(&elsewhere.host));
-                saying.name_login();
-                format!("shows {}, leads to {leads}", elsewhere.host)
-            }
+        let text = match self.pretend(&web, shown, &mut saying) {
+            Some(elsewhere) => format!("shows {elsewhere}, leads to {leads}"),
             None if place == Place::QrCode => format!("a QR code leads to {leads}"),
             None => format!("leads to {leads}"),
         };
         self.say(saying.worded(&text));
+    }
+
+    /// What is shown for an address, if that is somebody else.
+    fn pretend(&self, web: &Web, shown: &str, saying: &mut Saying) -> Option<Domain> {
+        let elsewhere = Shown::read(shown)
+            .filter(|shown| !self.is_same(&shown.host, &web.host) && !is_wrapper(web) && !is_own_network(&web.host))?;
+        saying.signs.push(match elsewhere.is_address {
+            true => Sign::ShowsAddress,
+            false => Sign::ShowsName,
+        });
+        saying.shown = Some(self.suffixes.organizational(&elsewhere.host));
+        saying.name_login();
+        Some(elsewhere.host)
     }
 
     /// The signs of an address itself.

@@ -651,3 +651,53 @@ fn a_link_that_shows_nothing_is_another_one_than_in_plain_text() {
     let page = "--b\nContent-Type: text/html\n\n<a href='http://203.0.113.5/'><img src=x></a>\n--b--\n";
     assert_eq!(weight(&read(&[head, page].concat()), "ann@ann.com"), 7);
 }
+
+/// Thunderbird reads a page as if its Content-Base or Content-Location stood in it.
+#[test]
+fn a_part_may_say_what_its_links_are_relative_to() {
+    let page = "\n<a href='x'>https://www.bank.com/</a><a href='//evil.com/'>y</a>";
+    for (field, page, expected) in [
+        (
+            "Content-Base: http://192.0.2.7/",
+            page,
+            vec![Sign::ShowsAddress, Sign::Address],
+        ),
+        (
+            "Content-Location: \"http://192.0.\n 2.7/\"",
+            page,
+            vec![Sign::ShowsAddress, Sign::Address],
+        ),
+        (
+            "Content-Location: http://192.0.2.7/",
+            "\n<base href='http://bank.com/'><a href=x>bank.com</a>",
+            vec![],
+        ),
+        ("Content-Location: x", page, vec![]),
+    ] {
+        let found = read(&format!("Content-Type: text/html\n{field}\n{page}"));
+        assert_eq!(signs(&found), expected, "{field}");
+    }
+}
+
+/// Mail programs send a form when its button is pressed, and the button may show any address.
+#[test]
+fn the_button_of_a_form_may_show_somebody_else() {
+    for html in [
+        "<form action='https://bit.ly/a'><input type=submit value='https://www.bank.com/login'></form>",
+        "<form action='https://bit.ly/a'><button>https://www.bank.com/login</button></form>",
+        "<form><button formaction='https://bit.ly/a'>https://www.bank.com/login</button></form>",
+    ] {
+        let found = page(html);
+        assert_eq!(
+            signs(&found),
+            [Sign::ShowsAddress, Sign::Shortener, Sign::Form],
+            "{html}"
+        );
+        assert_eq!(
+            texts(&found),
+            ["a form shows www.bank.com, and goes to bit.ly (a shortener)"]
+        );
+    }
+    let own = "<form action='https://a.bank.com/'><button>https://www.bank.com/login</button></form>";
+    assert_eq!(signs(&page(own)), [Sign::Form]);
+}

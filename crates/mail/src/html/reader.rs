@@ -63,6 +63,9 @@ pub(super) struct Reader<'a> {
     outlook: Option<Anchor>,
     /// Links around it, the innermost last: cells and the like hold links of their own.
     outer: Vec<Anchor>,
+    /// The form that is open, and its button whose text stands here.
+    form: Option<usize>,
+    button: Option<Anchor>,
     /// In a page within a page: it ended a link that is open around it.
     ends_outer: bool,
     depth: usize,
@@ -87,6 +90,7 @@ impl<'a> Reader<'a> {
             reader.end_anchor();
         }
         reader.end_outlook();
+        reader.end_button();
         reader.found.is_select_old = reader.tree.select_matters;
         if !reader.other.is_empty() {
             reader.page.text.push('\n');
@@ -106,6 +110,8 @@ impl<'a> Reader<'a> {
             anchor: None,
             outlook: None,
             outer: Vec::new(),
+            form: None,
+            button: None,
             ends_outer: false,
             depth,
             seen: 0,
@@ -131,7 +137,10 @@ impl<'a> Reader<'a> {
         if inner.ends_outer {
             self.end_outlook();
         }
-        for anchor in [&mut self.anchor, &mut self.outlook].into_iter().flatten() {
+        for anchor in [&mut self.anchor, &mut self.outlook, &mut self.button]
+            .into_iter()
+            .flatten()
+        {
             anchor.add_other(&self.page.text, &shown);
         }
         let first = self.page.links.len();
@@ -200,9 +209,11 @@ impl<'a> Reader<'a> {
         if self.page.links.len() < LINKS_MAX {
             return;
         }
-        let anchors = [&mut self.anchor, &mut self.outlook].into_iter().flatten();
+        let anchors = [&mut self.anchor, &mut self.outlook, &mut self.button]
+            .into_iter()
+            .flatten();
         let anchors = anchors.chain(&mut self.outer);
-        let mut places: Vec<&mut usize> = anchors.map(|anchor| &mut anchor.link).collect();
+        let mut places: Vec<&mut usize> = anchors.map(|anchor| &mut anchor.link).chain(&mut self.form).collect();
         self.page.is_cut |= thin(&mut self.page.links, &mut places);
     }
 
@@ -238,10 +249,60 @@ impl<'a> Reader<'a> {
         if name == BASE && self.page.base.is_none() {
             self.page.base = target.map(|target| Link::new(LinkKind::Other, target).target);
         }
-        if let Some(target) = target {
-            let link = self.push_link(kind, target);
-            if name == A {
-                self.anchor = Some(self.begin_anchor(link));
+        let link = target.map(|target| self.push_link(kind, target));
+        match name {
+            A => self.anchor = link.map(|link| self.begin_anchor(link)),
+            FORM if link.is_some() => self.form = link,
+            INPUT | BUTTON => self.submit(tag, name, link),
+            _ => {}
+        }
+    }
+
+    /// A button that sends a form: what stands on it is shown for where that goes.
+    fn submit(&mut self, tag: &Tag, name: Name, own: Option<usize>) {
+        let kind = tag.get(Attribute::Type).unwrap_or_default();
+        let is = |wanted: &str| kind.eq_ignore_ascii_case(wanted);
+        let (is_button, sends) = match name {
+            BUTTON => (true, !is("button") && !is("reset")),
+            _ => (false, is("submit") || is("image")),
+        };
+        self.end_button();
+        let Some(link) = own.or(self.form).filter(|_| sends) else {
+            return;
+        };
+        if is_button {
+            self.button = Some(self.begin_anchor(link));
+        } else if let Some(text) = tag.get(Attribute::Value).or(tag.get(Attribute::Alt)) {
+            self.add_label(link, shown(text));
+        }
+    }
+
+    fn end_button(&mut self) {
+        let Some(mut button) = self.button.take() else { return };
+        let text = shown(self.page.text.get(button.from..).unwrap_or_default());
+        if button.other.is_some() {
+            button.add_other(&self.page.text, "");
+        }
+        let other = button
+            .other
+            .map(|(text, _)| shown(&text))
+            .filter(|other| *other != text);
+        self.add_label(button.link, text);
+        self.add_label(button.link, other.unwrap_or_default());
+    }
+
+    /// A form may have several buttons.
+    fn add_label(&mut self, link: usize, text: String) {
+        let Some(form) = self.page.links.get_mut(link).filter(|_| !text.is_empty()) else {
+            return;
+        };
+        if form.shown.is_empty() {
+            form.shown = text;
+        } else if form.shown != text {
+            let (kind, target) = (form.kind, form.target.clone());
+            let at = self.push_link(kind, &target);
+            if let Some(form) = self.page.links.get_mut(at) {
+                form.shown = text;
             }
         }
     }
@@ -493,6 +554,11 @@ impl Sink for Reader<'_> {
             if self.anchor.as_ref().is_some_and(|anchor| anchor.element == 0) {
                 self.end_anchor();
             }
+        } else if name == BUTTON {
+            self.end_button();
+        } else if name == FORM {
+            self.end_button();
+            self.form = None;
         } else if tag.text().starts_with(b"v:") {
             self.end_outlook();
         }

@@ -172,6 +172,30 @@ fn a_link_is_told_of_whatever_stands_before_it() {
     );
 }
 
+/// A form shows no address but that on its button.
+#[test]
+fn what_stands_on_a_button_is_shown_for_its_form() {
+    let links = |html: &str| -> Vec<(String, String)> {
+        let links = Page::read(html).links.into_iter();
+        links.map(|link| (link.target, link.shown)).collect()
+    };
+    let pair = |target: &str, shown: &str| (target.to_owned(), shown.to_owned());
+    for html in [
+        "<form action=u><button>x</button>y",
+        "<form action=u><input type=submit value=x></form>",
+        "<form action=u>y<input><button type=submit><b>x</b></form>y",
+        "<button formaction=u>x</button>",
+        "<form><input type=SUBMIT formaction=u value=x>",
+        "<form action=u><button type=reset>z</button><button type=button>z</button><button>x",
+        "<form action=u></form><form action=u><!--[if mso]><b>x</b><![endif]--><input type=submit value=x>",
+    ] {
+        assert_eq!(links(html).pop(), Some(pair("u", "x")), "{html}");
+    }
+    let both =
+        "<form action=u><button>x</button><button>y</button><button formaction=v>z</button></form><button>z</button>";
+    assert_eq!(links(both), [pair("u", "x"), pair("u", "y"), pair("v", "z")]);
+}
+
 #[test]
 fn what_nobody_sees_takes_no_room_of_what_a_link_shows() {
     for nothing in ["&#847; ", "&shy;", "&#8203;&nbsp;", "<br>", "&#xfe0f;", "\u{2060}"] {

@@ -34,6 +34,7 @@ pub(super) enum Attribute {
     Style,
     Text,
     Type,
+    Value,
     XlinkHref,
 }
 
@@ -64,6 +65,7 @@ impl Attribute {
             b"style" => Attribute::Style,
             b"text" => Attribute::Text,
             b"type" => Attribute::Type,
+            b"value" => Attribute::Value,
             b"xlink:href" => Attribute::XlinkHref,
             _ => return None,
         })

@@ -26,6 +26,7 @@ mod transfer;
 mod walk;
 mod words;
 
+use crate::html::shorten;
 use crate::message::{Field, Message};
 pub use calendar::Calendar;
 use list::List;
@@ -41,6 +42,8 @@ pub use words::{decode_words, readable};
 pub const DEPTH_MAX: usize = 100;
 /// Parts that are told, and as many again that only some readers find. Dovecot tells as many apart.
 pub const PARTS_MAX: usize = 10_000;
+/// So much of an address is kept behind its host.
+const ADDRESS_OCTETS_MAX: usize = 2_000;
 /// Media types, file names and charsets are cut to so many characters.
 const NAME_CHARS_MAX: usize = 255;
 
@@ -59,6 +62,8 @@ pub struct Part<'a> {
     pub is_attachment: bool,
     /// What it would be called as a file, decoded.
     pub name: Option<String>,
+    /// What addresses in it that name no host are relative to (RFC 2557 §4.2, and Content-Base of RFC 2110).
+    pub base: Option<String>,
     /// Most mail readers do not find it, or not so; but some do.
     pub is_other: bool,
     /// It belongs to an attached message: what a person reports or a server bounces.
@@ -204,7 +209,7 @@ impl<'a> Part<'a> {
         };
         let charset = self.charset.as_deref();
         let shown = (self.form(), self.is_shown(), self.is_attachment, self.is_foreign);
-        (place, octets, charset, self.encoding, shown)
+        (place, octets, charset, &self.base, self.encoding, shown)
     }
 
     /// The same, keeping its octets itself.
@@ -225,6 +230,8 @@ impl<'a> Part<'a> {
         // RFC 2046 §5.1.5.
         let default = if is_in_digest { "message/rfc822" } else { "text/plain" };
         let media = media(&kind.first).unwrap_or_else(|| default.to_owned());
+        let bases = ["Content-Base", "Content-Location"].map(|name| value(fields, name, reading, doubts));
+        let base = bases.into_iter().find(|base| !base.is_empty());
         let boundary = match media.starts_with("multipart/") {
             true => kind.octets("boundary", doubts),
             false => None,
@@ -241,6 +248,7 @@ impl<'a> Part<'a> {
             encoding: encoding_of(&encoding),
             is_attachment: first_token(&disposition.first).eq_ignore_ascii_case(b"attachment"),
             name,
+            base: base.map(|base| address(&base)),
             is_other: false,
             is_foreign: false,
             is_cut: false,
@@ -264,6 +272,13 @@ fn value<'a>(fields: &[Field<'a>], name: &str, reading: Reading, doubts: &mut Re
             if reading.has(Reading::LAST_FIELD) { last } else { first }
         }
     }
+}
+
+/// The address in a Content-Location: one that is folded has blanks in it, which are none (RFC 2557 §4.4.2).
+fn address(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    let text: String = text.split_whitespace().collect();
+    shorten(text.trim_matches(['<', '>', '"']), ADDRESS_OCTETS_MAX).into_owned()
 }
 
 /// `type/subtype` in lower case; what stands behind, as some programs write it, is no part of it. RFC 2046 §5.1.3: a
