@@ -2,7 +2,8 @@
 
 use super::command::{CommandError, Verb};
 use super::data::DataFault;
-use crate::address::{ForwardPath, ReversePath};
+use super::server::Transaction;
+use crate::address::ReversePath;
 use crate::reply::Reply;
 use crate::text::Line;
 
@@ -149,12 +150,26 @@ const RECIPIENTS_TOLD: usize = 3;
 /// Longest address that is told, in characters.
 const PATH_CHARS_MAX: usize = 300;
 
-impl Refused {
-    /// The recipients so far.
-    pub(super) fn note_recipients(&mut self, paths: &[ForwardPath]) {
-        self.recipients = paths.len();
+/// Who writes to whom, as a refusal tells it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Parties {
+    pub(super) helo: Option<Line>,
+    pub(super) reverse_path: Option<Line>,
+    pub(super) recipients: usize,
+    pub(super) first_recipients: Vec<Line>,
+}
+
+impl Parties {
+    /// Those of a transaction, with its recipients so far.
+    pub(super) fn of(transaction: &Transaction) -> Parties {
+        let paths = &transaction.recipients;
         let told = paths.iter().take(RECIPIENTS_TOLD);
-        self.first_recipients = told.map(|path| text(path.to_string().as_bytes())).collect();
+        Parties {
+            helo: Some(transaction.hello.name.clone()),
+            reverse_path: Some(reverse_path(&transaction.reverse_path)),
+            recipients: paths.len(),
+            first_recipients: told.map(|path| text(path.to_string().as_bytes())).collect(),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub use super::incoming::{MessageNumber, Part};
 use super::line::{LineReader, RawLine};
 use super::nul::{Nul, Nuls};
 use super::refusal;
-use super::refusal::{Refusal, Refused};
+use super::refusal::{Parties, Refusal, Refused};
 use super::replies;
 use super::xclient::XclientAttributes;
 use crate::address::{ForwardPath, ReversePath};
@@ -184,6 +184,8 @@ enum Stage {
         utf8: bool,
         /// It is refused, which counts as an error of the client.
         is_faulty: bool,
+        /// Whose it is.
+        parties: Box<Parties>,
     },
     AskedStartTls,
     AskedXclient,
@@ -352,7 +354,7 @@ impl Session {
                     self.say(reply);
                 }
             },
-            Stage::AskedMessage { utf8, is_faulty } => {
+            Stage::AskedMessage { utf8, is_faulty, .. } => {
                 reply.write(&mut self.output, utf8);
                 if is_faulty {
                     self.count_error();
@@ -498,10 +500,12 @@ impl Session {
             // STARTTLS that is not offered is no command here, with or without an argument.
             Err(CommandError::ArgumentUnexpected(Verb::StartTls)) if self.tls == Tls::Absent => self.unrecognized(),
             Err(CommandError::Xclient(_)) if !self.trusts_xclient => {
-                self.reject_finally(Refusal::Xclient, replies::xclient_denied());
+                self.reject_at("XCLIENT", Refusal::Xclient, replies::xclient_denied());
             }
             // How long the chunk is cannot be known, so what follows cannot be told from commands.
-            Err(CommandError::Argument(Verb::Bdat)) => self.end(Refusal::ChunkLength, replies::bdat_syntax()),
+            Err(CommandError::Argument(Verb::Bdat)) => {
+                self.end_at("BDAT", Refusal::ChunkLength, replies::bdat_syntax());
+            }
             Err(error) => self.reject_line(&octets, &error),
         }
         None
@@ -674,11 +678,11 @@ impl Session {
 
     fn xclient(&mut self, attributes: Box<XclientAttributes>) -> Option<Ask> {
         if !self.trusts_xclient {
-            self.reject_finally(Refusal::Xclient, replies::xclient_denied());
+            self.reject_at("XCLIENT", Refusal::Xclient, replies::xclient_denied());
             return None;
         }
         if self.transaction.is_some() {
-            self.reject_finally(Refusal::Xclient, replies::xclient_in_transaction());
+            self.reject_at("XCLIENT", Refusal::Xclient, replies::xclient_in_transaction());
             return None;
         }
         self.stage = Stage::AskedXclient;

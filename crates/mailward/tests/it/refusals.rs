@@ -8,7 +8,7 @@ use crate::support::PATIENCE;
 use crate::support::boxes;
 use crate::support::client::{Client, Mail, Reply};
 use crate::support::gateway::{Gateway, Setup};
-use crate::support::sink::Sink;
+use crate::support::sink::{Act, Script, Sink, Stage};
 
 fn setup(sink: &Sink) -> Setup {
     Setup::new()
@@ -246,11 +246,23 @@ fn connections() -> Vec<Provocation> {
         ..PLAIN
     };
     vec![
-        ends("xclient", 550, |client| say(client, &["XCLIENT ADDR=192.0.2.1"])),
-        ends("chunk_length", 501, |client| say(client, &["BDAT x LAST"])),
-        ends("too_large", 552, |client| {
-            say(client, &["BDAT 18446744073709551617 LAST"])
-        }),
+        Provocation {
+            stage: "XCLIENT",
+            ..ends("xclient", 550, |client| say(client, &["XCLIENT ADDR=192.0.2.1"]))
+        },
+        Provocation {
+            stage: "BDAT",
+            ..ends("chunk_length", 501, |client| say(client, &["BDAT x LAST"]))
+        },
+        Provocation {
+            stage: "BDAT",
+            reverse_path: FROM,
+            recipients: 1,
+            ..ends("too_large", 552, |client| {
+                to(client, &["foo@example.com"]);
+                say(client, &["BDAT 18446744073709551617 LAST"]);
+            })
+        },
         Provocation {
             settings: &[("limits.commands", "10")],
             ..ends("too_many_commands", 421, |client| say(client, &["NOOP"; 10]))
@@ -434,6 +446,67 @@ fn a_stop_says_how_many_were_turned_away_and_whom_it_cut() {
     assert_eq!(
         (&refused[0]["reason"], &refused[0]["recipients"]),
         (&"stopping".into(), &1.into())
+    );
+}
+
+/// DATA after nothing but refused recipients was counted and left no line.
+#[test]
+fn a_transaction_that_ends_without_a_recipient_leaves_one_line_and_one_count() {
+    let sink = Sink::start();
+    let mut gateway = setup(&sink).start();
+    for end in ["DATA", "BDAT 0 LAST"] {
+        let mut client = Client::greeted(gateway.addr());
+        to(&mut client, &["x@elsewhere.example"]);
+        assert_eq!(client.command(end).expect("a reply").code, 554);
+    }
+    let (status, log) = settled(&mut gateway);
+    assert_eq!(
+        status["refusals"],
+        serde_json::json!({"relay": 2, "no_recipients": 2}),
+        "{log}"
+    );
+    let lines = lines(&log, "refused");
+    let ends: Vec<_> = lines.iter().filter(|line| line["reason"] == "no_recipients").collect();
+    assert_eq!((lines.len(), ends.len()), (4, 2), "{log}");
+    for (line, stage) in ends.into_iter().zip(["DATA", "BDAT"]) {
+        assert_eq!((&line["stage"], &line["reply"]), (&stage.into(), &554.into()), "{line}");
+        assert_eq!(line["reverse_path"].as_str(), FROM, "{line}");
+        assert_eq!(line["recipients"], 0, "{line}");
+    }
+}
+
+/// A message that was being worked on when a second signal came left a line that did not say whose it was.
+#[test]
+fn a_message_that_is_cut_off_while_it_is_judged_leaves_a_line_with_sender_and_recipients() {
+    let sink = Sink::scripted(Script::default().at(Stage::Data, Act::Hang));
+    let mut gateway = setup(&sink).start();
+    let mut client = Client::greeted(gateway.addr());
+    client.begin_data(&Mail::new("", &["foo@example.com", "bar@example.com"]));
+    client.send(b"Subject: a\r\n\r\nx\r\n.\r\n").expect("it is read");
+    let deadline = Instant::now() + PATIENCE;
+    while sink.connections() == 0 {
+        assert!(Instant::now() < deadline, "nothing goes to the next hop");
+        std::thread::yield_now();
+    }
+    gateway.signal(rustix::process::Signal::TERM);
+    gateway.await_log("\"stopping\"");
+    gateway.signal(rustix::process::Signal::TERM);
+    assert_eq!(client.reply().expect("a last word").code, 421);
+    gateway.await_log("\"stopped\"");
+    let log = gateway.log();
+    assert!(gateway.wait().success());
+    let lines = lines(&log, "refused");
+    assert_eq!(lines.len(), 1, "{log}");
+    let line = &lines[0];
+    assert_eq!(
+        (&line["reason"], &line["stage"]),
+        (&"stopping".into(), &"end of message".into())
+    );
+    assert_eq!(line["reverse_path"].as_str(), FROM, "{line}");
+    assert_eq!(line["helo"], "mx.sender.example", "{line}");
+    assert_eq!(
+        (&line["recipients"], &line["to"]),
+        (&2.into(), &"foo@example.com, bar@example.com".into())
     );
 }
 

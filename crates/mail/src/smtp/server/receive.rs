@@ -11,7 +11,7 @@ use crate::smtp::data;
 use crate::smtp::data::DataFault;
 use crate::smtp::incoming::{Failure, Incoming};
 use crate::smtp::nul::Nuls;
-use crate::smtp::refusal::Refusal;
+use crate::smtp::refusal::{Parties, Refusal};
 use crate::smtp::replies;
 
 impl Session {
@@ -35,8 +35,11 @@ impl Session {
     }
 
     pub(super) fn data_command(&mut self) {
-        if let Some((why, reply)) = self.message_refusal() {
-            return self.reject(why, reply);
+        match self.message_refusal() {
+            None => {}
+            // Whoever has no recipient left goes.
+            Some((why @ Refusal::NoRecipients, reply)) => return self.reject_at("DATA", why, reply),
+            Some((why, reply)) => return self.reject(why, reply),
         }
         if self.chunks.is_some() {
             return self.reject(Refusal::OutOfOrder, replies::chunks_begun());
@@ -83,6 +86,7 @@ impl Session {
         self.stage = Stage::AskedMessage {
             utf8: transaction.params.smtputf8,
             is_faulty,
+            parties: Box::new(Parties::of(&transaction)),
         };
         Some(transaction)
     }
@@ -112,7 +116,8 @@ impl Session {
     /// Departs from it for a chunk of which no connection lives to see the end: that is answered at once.
     pub(super) fn bdat(&mut self, chunk: Chunk) -> Option<Ask> {
         if chunk.octets > self.settings.size_max.max(CHUNK_OCTETS_READ_MAX) {
-            self.end(Refusal::TooLarge, replies::chunk_too_large(self.settings.size_max));
+            let reply = replies::chunk_too_large(self.settings.size_max);
+            self.end_at("BDAT", Refusal::TooLarge, reply);
             return None;
         }
         let refusal = match &self.chunks_refused {
@@ -222,9 +227,7 @@ impl Session {
         let ends = self.transaction.is_some();
         let reply = match refusal {
             ChunkRefusal::Error(why, reply) if ends => {
-                let mut refused = self.refusal(why, (*reply).clone());
-                refused.stage = "BDAT";
-                self.reject_as(refused);
+                self.reject_at("BDAT", why, (*reply).clone());
                 reply
             }
             ChunkRefusal::Error(why, reply) => {

@@ -2,7 +2,7 @@
 
 use super::{CommandError, REFUSALS_HELD_MAX, Session, Stage, Verb, command, refusal, replies};
 use crate::reply::Reply;
-use crate::smtp::refusal::{Refusal, Refused};
+use crate::smtp::refusal::{Parties, Refusal, Refused};
 use crate::text::Line;
 
 impl Session {
@@ -20,6 +20,13 @@ impl Session {
         }
     }
 
+    /// The same of a command, whatever the client was about before it.
+    pub(super) fn end_at(&mut self, stage: &'static str, why: Refusal, reply: Reply) {
+        let refused = self.refusal(why, reply.clone());
+        self.tell(Refused { stage, ..refused });
+        self.refuse(&reply);
+    }
+
     /// Refuses a command, and closes if it was one too many. Nothing ends by it: the client may go on.
     pub(super) fn reject(&mut self, why: Refusal, reply: Reply) {
         let mut refused = self.refusal(why, reply);
@@ -30,6 +37,12 @@ impl Session {
     /// The same, of what ends a transaction, or is worth a line of its own.
     pub(super) fn reject_finally(&mut self, why: Refusal, reply: Reply) {
         self.reject_as(self.refusal(why, reply));
+    }
+
+    /// The same, of a command, whatever the client was about before it.
+    pub(super) fn reject_at(&mut self, stage: &'static str, why: Refusal, reply: Reply) {
+        let refused = self.refusal(why, reply);
+        self.reject_as(Refused { stage, ..refused });
     }
 
     /// Refuses MAIL.
@@ -51,7 +64,7 @@ impl Session {
                 self.recipient_refused |= matches!(error, CommandError::Path { .. } | CommandError::RecipientHost(_));
                 self.reject_as(self.rcpt_refusal(why, reply, path()));
             }
-            Some(Verb::Xclient) => self.reject_finally(why, reply),
+            Some(Verb::Xclient) => self.reject_at("XCLIENT", why, reply),
             // What it would have been cannot be known.
             _ if *error == CommandError::LineTooLong => self.reject_finally(why, reply),
             _ => self.reject(why, reply),
@@ -73,25 +86,31 @@ impl Session {
 
     /// What is refused now.
     pub(super) fn refusal(&self, why: Refusal, reply: Reply) -> Refused {
-        let transaction = self.transaction.as_ref();
-        let hello = transaction
-            .map(|transaction| &transaction.hello)
-            .or(self.hello.as_ref());
-        let mut refused = Refused {
+        let Parties {
+            helo,
+            reverse_path,
+            recipients,
+            first_recipients,
+        } = match (&self.stage, &self.transaction) {
+            // The transaction was handed over with the message.
+            (Stage::AskedMessage { parties, .. }, _) => Parties::clone(parties),
+            (_, Some(transaction)) => Parties::of(transaction),
+            (_, None) => Parties {
+                helo: self.hello.as_ref().map(|hello| hello.name.clone()),
+                ..Parties::default()
+            },
+        };
+        Refused {
             why,
             is_final: true,
             stage: self.about(),
             reply,
-            helo: hello.map(|hello| hello.name.clone()),
-            reverse_path: transaction.map(|transaction| refusal::reverse_path(&transaction.reverse_path)),
+            helo,
+            reverse_path,
             recipient: None,
-            recipients: 0,
-            first_recipients: Vec::new(),
-        };
-        if let Some(transaction) = transaction {
-            refused.note_recipients(&transaction.recipients);
+            recipients,
+            first_recipients,
         }
-        refused
     }
 
     /// Without a transaction there is no part of one to end: MAIL was refused, which is told.

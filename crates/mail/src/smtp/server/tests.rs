@@ -119,6 +119,38 @@ fn shutdown_while_an_answer_is_due_closes_and_the_late_answer_is_dropped() {
     assert!(session.is_closing());
 }
 
+/// The transaction goes with the message, and nobody knew any more whose message it was that the end of the server, or a
+/// fault of its own, cut off.
+#[test]
+fn what_ends_while_a_message_is_judged_tells_whose_it_was() {
+    let ends: [fn(&mut Session); 2] = [Session::shutdown, |session| session.fail(replies::noop())];
+    for end in ends {
+        for message in [&b"x\r\n.\r\n"[..], b"a\nb\r\n.\r\n"] {
+            let mut session = Session::new(Arc::new(settings()));
+            session.greet();
+            for part in [ENVELOPE, b"DATA\r\n", message] {
+                if let Some(Ask::Recipient(_)) = session.advance(&mut &part[..]) {
+                    session.answer(&replies::noop());
+                }
+            }
+            end(&mut session);
+            let refused = session.take_refused();
+            assert_eq!(refused.len(), 1);
+            let Refused {
+                stage,
+                helo,
+                reverse_path,
+                recipients,
+                first_recipients,
+                ..
+            } = &refused[0];
+            let texts = [helo, reverse_path].map(|line| line.as_ref().map(Line::as_str));
+            assert_eq!((*stage, texts), ("end of message", [Some("c"), Some("<>")]));
+            assert_eq!((*recipients, first_recipients[0].as_str()), (1, "a@b.example"));
+        }
+    }
+}
+
 /// What stands behind STARTTLS in one input may come from somebody between client and server, who must not be able to
 /// put words into the mouth of the client that TLS then proves (CVE-2011-0411 and its kin).
 #[test]
