@@ -280,9 +280,14 @@ impl<'a> Reader<'a> {
             _ if place == Place::Text => return self.text(text),
             _ => {}
         }
+        // Some readers, and servers on the way, lose NUL octets.
+        let without_nul = text.contains('\0').then(|| text.replace('\0', ""));
         let mut page = Page::read(text);
         page.base = page.base.or_else(|| part.base.clone());
         self.page(&page, place);
+        if let Some(text) = without_nul {
+            self.page(&Page::read(&text), place);
+        }
         if place == Place::Attachment && page.tags.iter().any(|tag| tag == "script") && unpacks(text) {
             self.say(Saying::new(
                 place,

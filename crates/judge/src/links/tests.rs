@@ -701,3 +701,22 @@ fn the_button_of_a_form_may_show_somebody_else() {
     let own = "<form action='https://a.bank.com/'><button>https://www.bank.com/login</button></form>";
     assert_eq!(signs(&page(own)), [Sign::Form]);
 }
+
+/// Readers that lose NUL octets, or stand behind servers that do, show the link.
+#[test]
+fn nul_octets_hide_no_link() {
+    let page = "<a href='http://0xc0.2.7/'>x</a>";
+    for message in [
+        format!("Content-Type: text/h\0tml\n\n{page}"),
+        format!("Content-\0Type: text/html\n\n{page}"),
+        format!("Content-Type: multipart/mixed; boundary=B\n\n--\0B\nContent-Type: text/html\n\n{page}\n--B--\n"),
+        format!("Content-Type: text/html\n\n{}", page.replace("<a", "<\0a")),
+        format!("Content-Type: text/html\n\n{}", page.replace("0xc0", "0\0xc0")),
+        format!(
+            "Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n{}",
+            data_encoding::BASE64.encode(page.replace("hr", "h\0r").as_bytes())
+        ),
+    ] {
+        assert_eq!(signs(&read(&message)), [Sign::ObscuredAddress], "{message:?}");
+    }
+}

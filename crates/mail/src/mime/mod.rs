@@ -12,7 +12,7 @@
 //!
 //! - `walk`: how parts are found. `reading`: in what readers differ. `list`: which parts are kept.
 //! - `parameters`: what stands behind the first word of Content-Type and Content-Disposition (RFC 2045 §5.1, RFC 2231).
-//! - `transfer`: base64, quoted-printable and uuencode. `charset`: text in its charset.
+//! - `uuencoded`: files within a text. `transfer`: base64, quoted-printable and uuencode. `charset`: text in its charset.
 //! - `words`: encoded words in headers (RFC 2047). `calendar`: what an invitation says (RFC 5545).
 
 mod calendar;
@@ -23,6 +23,7 @@ mod reading;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod uuencoded;
 mod walk;
 mod words;
 
@@ -332,21 +333,47 @@ pub fn parts<'a>(message: &Message<'a>) -> Vec<Part<'a>> {
     let mut doubts = Reading::default();
     let mut budget = Budget::first(message.octets().len());
     let mut parts = walk(message, Reading::default(), &mut budget, &mut doubts);
+    let mut others = List::default();
     let mut is_cut = budget.is_cut;
     if doubts != Reading::default() {
-        is_cut |= add_others(message, &mut parts, doubts);
+        is_cut |= find_others(message, &parts, doubts, &mut others);
     }
+    if memchr::memchr(0, message.octets()).is_some() {
+        is_cut |= find_without_nul(message, &parts, &mut others);
+    }
+    let texts = parts.iter().chain(others.iter());
+    let files: Vec<Part<'a>> = texts.flat_map(uuencoded::files).collect();
+    files.into_iter().for_each(|file| others.push(file));
+    let others = others.into_parts(&mut budget);
+    is_cut |= budget.is_cut;
+    parts.extend(others.into_iter().map(|part| Part { is_other: true, ..part }));
     if let Some(whole) = parts.first_mut() {
         whole.is_cut = is_cut;
     }
     parts
 }
 
-/// Adds what only some readers find; whether something of it was left out.
-fn add_others<'a>(message: &Message<'a>, parts: &mut Vec<Part<'a>>, mut doubts: Reading) -> bool {
+/// What is found in a message whose NUL octets are lost on the way (RFC 5321 §4.5.2 has none; servers drop them, and so do
+/// readers); whether something of it was left out.
+fn find_without_nul<'a>(message: &Message<'a>, parts: &[Part<'a>], others: &mut List<'a>) -> bool {
+    let octets: Vec<u8> = message.octets().iter().copied().filter(|octet| *octet != 0).collect();
+    let hasher = RandomState::new();
+    let key =
+        |part: &Part<'_>| hasher.hash_one((part.raw(), &part.charset, part.encoding, part.form(), part.is_shown()));
+    let seen: HashSet<u64> = parts.iter().map(key).collect();
+    let found = self::parts(&Message::parse(&octets));
+    let is_cut = found.first().is_some_and(|whole| whole.is_cut);
+    let is_new = |part: &Part<'_>| !matches!(part.form(), Form::Container | Form::Other) && !seen.contains(&key(part));
+    let new = found.into_iter().filter(is_new);
+    new.for_each(|part| others.push(part.into_owned()));
+    is_cut
+}
+
+/// What only some readers find; whether something of it was left out.
+fn find_others<'a>(message: &Message<'a>, parts: &[Part<'a>], mut doubts: Reading, others: &mut List<'a>) -> bool {
     let hasher = RandomState::new();
     let mut seen: HashSet<u64> = parts.iter().map(|part| hasher.hash_one(part.key())).collect();
-    let (mut budget, mut others) = (Budget::others(), List::default());
+    let mut budget = Budget::others();
     for reading in Reading::others() {
         if !doubts.has(reading) || budget.steps == 0 {
             continue;
@@ -358,7 +385,5 @@ fn add_others<'a>(message: &Message<'a>, parts: &mut Vec<Part<'a>>, mut doubts: 
         };
         found.into_iter().filter(is_new).for_each(|part| others.push(part));
     }
-    let others = others.into_parts(&mut budget);
-    parts.extend(others.into_iter().map(|part| Part { is_other: true, ..part }));
     budget.is_cut
 }

@@ -328,3 +328,31 @@ fn readings_are_bounded_however_doubtful_a_message_is() {
     let pieces: String = (0..20_000).map(|n| format!("; boundary*{n}=a")).collect();
     assert!(!read(format!("Content-Type: multipart/mixed{pieces}\n\n--a").as_bytes()).is_empty());
 }
+
+/// What looks like a file of uuencode in a text, and is none or has no end.
+#[test]
+fn files_within_a_text_begin_and_end_with_lines() {
+    let names = |text: &str| -> Vec<String> {
+        let octets = format!("Subject: x\n\n{text}");
+        parts(&Message::parse(octets.as_bytes()))
+            .into_iter()
+            .filter_map(|part| part.name)
+            .collect()
+    };
+    for (text, expected) in [
+        (
+            "begin 644 a.html\n!\n`\nend\nbegin 0755  b c.htm \n`\nend",
+            &["a.html", "b c.htm"][..],
+        ),
+        ("begin 644 a.html\n!\nendless", &["a.html"]),
+        ("x begin 644 a.html\nend", &[]),
+        (
+            "begin 6 a.html\nend\nbegin 644\nend\nbegin 888 x\nend\nbegin the day\nend",
+            &[],
+        ),
+    ] {
+        assert_eq!(names(text), expected, "{text}");
+    }
+    assert_eq!(names(&"begin 644 x\n".repeat(50_000)).len(), 1);
+    assert!(names(&"begin 644 x\n!a\nend\n".repeat(50_000)).len() <= PARTS_MAX);
+}
