@@ -22,8 +22,8 @@ pub(super) struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    /// Whether parts that show nothing are left out from here on.
-    pub fn is_long(&self) -> bool {
+    /// Parts that show nothing are left out from here on.
+    fn is_long(&self) -> bool {
         self.parts.len() >= FEW
     }
 

@@ -329,6 +329,20 @@ fn readings_are_bounded_however_doubtful_a_message_is() {
     assert!(!read(format!("Content-Type: multipart/mixed{pieces}\n\n--a").as_bytes()).is_empty());
 }
 
+/// Behind each delimiter a blank line was looked for that never comes; and a last delimiter behind 500 parts was part of
+/// what it ends.
+#[test]
+fn many_parts_are_read_once() {
+    let head = "Content-Type: multipart/mixed; boundary=B\n\n";
+    let long = format!("{head}{}", "--BX\n".repeat(100_000));
+    assert!(!parts(&Message::parse(long.as_bytes())).is_empty());
+    let numbers: String = (0..600).map(|n| format!("--B\n\n{n}\n")).collect();
+    let inner = "--B\nContent-Type: multipart/mixed; boundary=C\n\n--C\n\ninner\n--C--\nepilogue\n--B\n\nlast\n--B--\n";
+    let found = read(format!("{head}{numbers}{inner}").as_bytes());
+    let texts: Vec<&str> = found.iter().map(|(_, _, text)| text.as_str()).collect();
+    assert!(texts.ends_with(&["599", "", "inner", "last"]), "{texts:?}");
+}
+
 /// What looks like a file of uuencode in a text, and is none or has no end.
 #[test]
 fn files_within_a_text_begin_and_end_with_lines() {

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 /// Steps that all readings but the first may take together.
 const STEPS_MAX: usize = 100_000_000;
-/// What a part costs in steps: with nothing in it, and otherwise.
-const EMPTY_STEPS: usize = 30;
+/// What a part costs in steps: without fields, and with them.
+const BARE_STEPS: usize = 100;
 const PART_STEPS: usize = 200;
 /// Octets of messages and multiparts that all readings but the first may decode together.
 const DECODED_OCTETS_MAX: usize = 128 << 20;
@@ -129,6 +129,8 @@ struct Start<'a> {
 struct Walk<'a, 'w> {
     list: List<'a>,
     boundaries: Vec<Boundary>,
+    /// None comes any more, so that it need not be looked for behind each delimiter.
+    has_no_blank_line: bool,
     reading: Reading,
     budget: &'w mut Budget,
     doubts: &'w mut Reading,
@@ -139,6 +141,7 @@ impl<'a, 'w> Walk<'a, 'w> {
         Walk {
             list: List::default(),
             boundaries: Vec::new(),
+            has_no_blank_line: false,
             reading,
             budget,
             doubts,
@@ -181,26 +184,21 @@ impl<'a, 'w> Walk<'a, 'w> {
         self.budget.step(header.len());
         let is_ended = body.is_empty() || ends_blank(header);
         self.doubts.note(Reading::PAST_LINES, !is_ended);
-        if is_ended || !self.reading.has(Reading::PAST_LINES) {
+        if is_ended || !self.reading.has(Reading::PAST_LINES) || self.has_no_blank_line {
             return (message.fields().to_vec(), body);
         }
         let past = read_past_lines(octets);
-        let (fields, body) = past.unwrap_or_else(|| (message.fields().to_vec(), body));
-        self.budget.step(2 * octets.len().saturating_sub(body.len()));
-        (fields, body)
+        let read = octets.len() - past.as_ref().map_or(0, |(_, body)| body.len());
+        self.has_no_blank_line |= past.is_none();
+        self.budget.step(2 * read);
+        past.unwrap_or_else(|| (message.fields().to_vec(), body))
     }
 
     /// Takes in one part whose fields are read; where the next one begins.
     fn entity(&mut self, fields: &[Field<'a>], start: &Start<'a>) -> Option<Start<'a>> {
         let (depth, body) = (start.depth, start.rest);
-        if fields.is_empty() && !start.is_in_digest && self.list.is_long() {
-            let (before, after) = self.next_delimiter(body);
-            if before.trim_ascii().is_empty() {
-                self.budget.step(EMPTY_STEPS);
-                return after;
-            }
-        }
-        self.budget.step(PART_STEPS);
+        self.budget
+            .step(if fields.is_empty() { BARE_STEPS } else { PART_STEPS });
         let mut part = Part::read(fields, start.is_in_digest, self.reading, self.doubts);
         part.depth = depth;
         let may_nest = self.boundaries.len() < DEPTH_MAX && depth < DEPTH_MAX;
