@@ -27,7 +27,10 @@ struct Text {
 /// - mailparse knows no quotes around a semicolon, and takes an empty boundary for one.
 /// - A line that is no field ends the header of the message: there the gateway writes a blank line, so that nobody behind
 ///   it reads on. What is behind is not compared.
-/// - mail-parser takes `Content- Type` and `Content,Type` for fields of content; RFC 5322 §2.2 allows no blank within a name.
+/// - mail-parser takes `Content- Type`, `C ontent-Type` and `Content,Type` for fields of content; RFC 5322 §2.2 allows no
+///   blank within a name.
+/// - Where a message ends in its header, mail-parser takes a folded line of Content-Type for its text; it belongs to the field
+///   (RFC 5322 §2.2.3).
 /// - mail-parser loses a blank behind UTF-7 (RFC 2152 takes away `-` only).
 /// - mail-parser panics at some nested messages in base64; what it would have found is not known.
 /// - mail-parser finds delimiters within a line. RFC 2046 §5.1.1 wants them at its beginning, and so do all others.
@@ -50,7 +53,8 @@ pub fn mime_peers(octets: &[u8]) {
             .iter()
             .filter(|text| text.is_page || !has_opened && !is_source(text))
         {
-            for line in theirs.text.lines().map(str::trim).filter(|line| says_something(line)) {
+            let lines = theirs.text.lines().map(str::trim).filter(|line| says_something(line));
+            for line in lines.filter(|line| !is_folded_at_end(octets, line)) {
                 let finds = |our: &Text, line: &str| our.is_page >= theirs.is_page && our.text.contains(line);
                 let is_found = |line: &str| ours.iter().any(|our| finds(our, line));
                 assert!(
@@ -71,7 +75,9 @@ fn is_comparable(octets: &[u8], message: &Message<'_>) -> bool {
     let is_odd = |line: &[u8]| {
         let name = line.split(|&b| b == b':').next().unwrap_or_default().trim_ascii();
         let is_letter = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-';
-        line.contains(&b':') && name.to_ascii_lowercase().starts_with(b"cont") && !name.iter().all(is_letter)
+        let mut letters = name.to_ascii_lowercase();
+        letters.retain(is_letter);
+        line.contains(&b':') && letters.starts_with(b"cont") && letters.len() < name.len()
     };
     is_ended
         && !has_utf_7
@@ -119,6 +125,17 @@ fn is_plain(line: &[u8], is_quoted: bool) -> bool {
         && !(is_field && line.split(|&b| b == b';').any(is_cut))
         && !(is_encoding && (has(b'"') || has(b'\\')))
         && !(line.starts_with(b"--") && is_field)
+}
+
+/// Whether it is a folded line behind the last blank line.
+fn is_folded_at_end(octets: &[u8], wanted: &str) -> bool {
+    let lines: Vec<&[u8]> = octets.trim_ascii_end().split(|&b| b == b'\n').collect();
+    let behind = lines
+        .rsplit(|line| line.trim_ascii().is_empty())
+        .next()
+        .unwrap_or_default();
+    let mut folded = behind.iter().filter(|line| matches!(line.first(), Some(b' ' | b'\t')));
+    folded.any(|line| line.trim_ascii() == wanted.as_bytes())
 }
 
 /// Nothing but `=` follows.
